@@ -1,1 +1,4 @@
-//! placeholder
+//! A Milvus in this process: storage, search, filters and full text behind the Milvus service.
+
+#[doc(hidden)]
+pub mod column;
