@@ -1,1 +1,41 @@
-fn main() {}
+//! The tasks of the project, run as `cargo xtask TASK`: one module per task, this file only names them.
+//!
+//! Invariant: a task ends with exit code 0 exactly when everything it was asked to do or check holds.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the output of a task is what it prints"
+)]
+
+mod generate;
+#[allow(dead_code)]
+mod project;
+#[allow(dead_code)]
+mod tables;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "The tasks of the project",
+    after_help = "Examples:\n  \
+        cargo xtask generate           write the generated code of crates/protocol anew\n  \
+        cargo xtask generate --check   fail if the checked-in code is not what generation gives"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Generate crates/protocol/src/generated from the .proto files and the two tables beside them
+    Generate(generate::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Generate(arguments) => generate::run(&arguments),
+    }
+}

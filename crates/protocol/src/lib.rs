@@ -1,1 +1,22 @@
-//! placeholder
+//! The Milvus wire protocol: the messages and services of a Milvus proxy, a reviewed row for every
+//! call, and the way from messages to bytes and back without copying vectors.
+//!
+//! - [`milvus`], [`schema`], [`common`], [`msg`], [`feder`], [`rg`]: the messages, by protobuf package;
+//!   [`health`] is gRPC's own health service.
+//! - [`rpc`]: a constant per call, such as [`rpc::SEARCH`], with its path, what may be done when nobody
+//!   knows whether it was applied, and where its status stands.
+//!
+//! Invariant: the messages are the official ones, field by field, but that fixed-width packed arrays
+//! (vectors, float and double columns, scores) are declared `bytes`, which is the same on the wire.
+//! `cargo xtask wire-check` compares them with the official descriptors.
+
+// Generated code has the layout that its generator gives it, and takes its documentation from the
+// .proto files, which have none for what the field's name says.
+#[rustfmt::skip]
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::too_many_lines, reason = "generated")]
+mod generated;
+mod redaction;
+pub mod rpc;
+mod status;
+
+pub use generated::{common, feder, health, milvus, msg, rg, schema};

@@ -1,0 +1,4 @@
+//! The server side.
+pub(super) fn generate(_s: &[prost_build::Service]) -> String {
+    String::new()
+}
