@@ -6,8 +6,9 @@
 //! - [`rpc`]: a constant per call, such as [`rpc::SEARCH`], with its path, what may be done when nobody
 //!   knows whether it was applied, and where its status stands.
 //!
-//! Invariant: the messages are the official ones, field by field, but that fixed-width packed arrays
-//! (vectors, float and double columns, scores) are declared `bytes`, which is the same on the wire.
+//! Invariant: the messages are the official ones, field by field, but that what a reader wants to slice
+//! is declared `bytes`, which is the same on the wire: fixed-width packed arrays (vectors, float and
+//! double columns, scores) as one `bytes`, text columns as `repeated bytes`.
 //! `cargo xtask wire-check` compares them with the official descriptors.
 
 // Generated code has the layout that its generator gives it, and takes its documentation from the

@@ -35,8 +35,10 @@ pub struct BytesArray {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StringArray {
-    #[prost(string, repeated, tag = "1")]
-    pub data: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Officially `repeated string`: the same bytes on the wire. As bytes, a decoded column holds slices of the
+    /// received buffer instead of one allocation for each value; whoever reads a value checks its UTF-8.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub data: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ArrayArray {
