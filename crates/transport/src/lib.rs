@@ -1,8 +1,28 @@
-//! placeholder
+//! One connection to one Milvus: where it is, who we are to it, how the bytes travel, and what is wrong when they don't.
+//!
+//! The way of a call: [`Connection::call`] encodes the message once, the pool hands out a stream of a ready channel, the
+//! exchange is made, Milvus's own status inside the answer is looked at, and what the attempt *proved* decides whether
+//! there is another one.
+//!
+//! Nothing in this crate knows aliases as more than a name to put into errors; the registry of them is
+//! `milvus-connections`.
 
+mod config;
+mod credentials;
+mod dial;
+mod error;
+mod grpc;
+mod options;
 mod target;
+mod tls;
 
+pub use config::{ConnectionConfig, Fingerprint};
+pub use credentials::{CredentialError, CredentialSource, Credentials, SecretString};
+pub use dial::TlsFacts;
+pub use error::{Applied, ConnectError, ConnectFailure, Error, ErrorKind, GrpcCode, Phase, ServerAnswer};
+pub use options::ConnectionOptions;
 pub use target::{
     DEFAULT_HOST, DEFAULT_PORT, DEFAULT_SECURE_PORT, Endpoint, Host, ParsedUri, Target,
     TargetError, TargetFault, parse_address, parse_uri,
 };
+pub use tls::TlsOptions;

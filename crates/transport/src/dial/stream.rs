@@ -1,0 +1,161 @@
+//! The byte stream below HTTP/2: TCP, TLS over TCP, or a Unix socket.
+//!
+//! Invariant: the first bytes that the peer sends are kept, so that a peer which does not speak HTTP/2 can be named
+//! for what it is; and the time of the last byte is known, so that silence can be told from idleness.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
+use tokio_rustls::client::TlsStream;
+
+/// How many of the first bytes are kept: enough for an HTTP/1.1 status line or an HTTP/2 SETTINGS frame.
+const KEPT: usize = 512;
+
+/// What has come from a peer: its first bytes and the time of its last one.
+pub(crate) struct FirstBytes {
+    first: OnceLock<Box<[u8]>>,
+    born: Instant,
+    /// Milliseconds from `born` to the last byte read.
+    last_read: AtomicU64,
+}
+
+impl FirstBytes {
+    /// The peer's first bytes, up to some hundred; empty while none has come.
+    pub(crate) fn first(&self) -> &[u8] {
+        self.first.get().map_or(&[], |first| first)
+    }
+
+    /// How long the peer has been silent.
+    pub(crate) fn silence(&self) -> std::time::Duration {
+        let last = std::time::Duration::from_millis(self.last_read.load(Ordering::Relaxed));
+        self.born.elapsed().saturating_sub(last)
+    }
+
+    /// True when the peer began with an HTTP/2 SETTINGS frame (RFC 9113, section 3.4).
+    pub(crate) fn is_http2(&self) -> bool {
+        const SETTINGS: u8 = 4;
+        self.first().get(3) == Some(&SETTINGS) && !self.is_http1()
+    }
+
+    /// True when the peer began with an HTTP/1 status line.
+    pub(crate) fn is_http1(&self) -> bool {
+        self.first().starts_with(b"HTTP/1.")
+    }
+
+    /// True when the peer began with a TLS record: an alert or a handshake message.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.first(), [0x15 | 0x16, 0x03, 0..=4, ..])
+    }
+
+    fn note(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.first.get().is_none() {
+            // A second writer can't be: a stream is read by one task.
+            let _ = self.first.set(bytes.get(..KEPT).unwrap_or(bytes).into());
+        }
+        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_read.store(now, Ordering::Relaxed);
+    }
+}
+
+/// The stream of one channel.
+pub(crate) struct Stream {
+    inner: Inner,
+    first_bytes: Arc<FirstBytes>,
+}
+
+enum Inner {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    pub(crate) fn tcp(stream: TcpStream) -> Self {
+        Self::new(Inner::Tcp(stream))
+    }
+
+    pub(crate) fn tls(stream: TlsStream<TcpStream>) -> Self {
+        Self::new(Inner::Tls(Box::new(stream)))
+    }
+
+    pub(crate) fn unix(stream: UnixStream) -> Self {
+        Self::new(Inner::Unix(stream))
+    }
+
+    fn new(inner: Inner) -> Self {
+        let first_bytes = Arc::new(FirstBytes {
+            first: OnceLock::new(),
+            born: Instant::now(),
+            last_read: AtomicU64::new(0),
+        });
+        Self { inner, first_bytes }
+    }
+
+    pub(crate) fn first_bytes(&self) -> Arc<FirstBytes> {
+        Arc::clone(&self.first_bytes)
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = match &mut self.inner {
+            Inner::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Inner::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Inner::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        };
+        self.first_bytes.note(buf.filled().get(before..).unwrap_or_default());
+        polled
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.inner {
+            Inner::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Inner::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Inner::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.inner {
+            Inner::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Inner::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Inner::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.inner {
+            Inner::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Inner::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Inner::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match &mut self.inner {
+            Inner::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Inner::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Inner::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.inner {
+            Inner::Tcp(stream) => stream.is_write_vectored(),
+            Inner::Tls(stream) => stream.is_write_vectored(),
+            Inner::Unix(stream) => stream.is_write_vectored(),
+        }
+    }
+}
