@@ -112,11 +112,29 @@ mod tests {
     #[test]
     fn the_fingerprint_tells_target_credentials_tls_and_options_but_not_the_database() {
         let base = config("http://localhost:19530");
-        assert_eq!(base.fingerprint(), base.clone().database("other").fingerprint());
-        assert_ne!(base.fingerprint(), config("https://localhost:19530").fingerprint());
-        assert_ne!(base.fingerprint(), config("http://localhost:19531").fingerprint());
-        assert_ne!(base.fingerprint(), base.clone().credentials(Credentials::password("a", "b")).fingerprint());
-        let with = |password: &str| base.clone().credentials(Credentials::password("a", password)).fingerprint();
+        assert_eq!(
+            base.fingerprint(),
+            base.clone().database("other").fingerprint()
+        );
+        assert_ne!(
+            base.fingerprint(),
+            config("https://localhost:19530").fingerprint()
+        );
+        assert_ne!(
+            base.fingerprint(),
+            config("http://localhost:19531").fingerprint()
+        );
+        assert_ne!(
+            base.fingerprint(),
+            base.clone()
+                .credentials(Credentials::password("a", "b"))
+                .fingerprint()
+        );
+        let with = |password: &str| {
+            base.clone()
+                .credentials(Credentials::password("a", password))
+                .fingerprint()
+        };
         assert_eq!(with("x"), with("x"));
         assert_ne!(with("x"), with("y"));
         let mut tls = base.clone();

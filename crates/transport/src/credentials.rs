@@ -79,7 +79,9 @@ impl Credentials {
     fn plain(&self) -> Option<String> {
         match self {
             Self::Anonymous => None,
-            Self::Password { user, password } => Some(format!("{user}:{}", password.expose_secret())),
+            Self::Password { user, password } => {
+                Some(format!("{user}:{}", password.expose_secret()))
+            }
             Self::Token(token) => Some(token.expose_secret().to_owned()),
         }
     }
@@ -103,9 +105,15 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Anonymous => f.write_str("Anonymous"),
-            Self::Password { user, .. } => f.debug_struct("Password").field("user", user).finish_non_exhaustive(),
+            Self::Password { user, .. } => f
+                .debug_struct("Password")
+                .field("user", user)
+                .finish_non_exhaustive(),
             Self::Token(_) => match self.user() {
-                Some(user) => f.debug_struct("Token").field("user", &user).finish_non_exhaustive(),
+                Some(user) => f
+                    .debug_struct("Token")
+                    .field("user", &user)
+                    .finish_non_exhaustive(),
                 None => f.write_str("Token(..)"),
             },
         }
@@ -118,7 +126,9 @@ mod tests {
 
     #[test]
     fn authorization_is_base64_of_user_and_password() {
-        let value = Credentials::password("root", "Milvus").authorization().unwrap();
+        let value = Credentials::password("root", "Milvus")
+            .authorization()
+            .unwrap();
         assert_eq!(value.to_str().unwrap(), "cm9vdDpNaWx2dXM=");
         assert!(value.is_sensitive());
     }
@@ -139,7 +149,10 @@ mod tests {
             Credentials::token("canary-7f3a"),
             Credentials::token("u:canary-7f3a"),
         ] {
-            assert!(!format!("{credentials:?}").contains("canary"), "{credentials:?}");
+            assert!(
+                !format!("{credentials:?}").contains("canary"),
+                "{credentials:?}"
+            );
         }
     }
 }

@@ -36,10 +36,15 @@ pub struct TlsFacts {
 }
 
 /// Opens a Unix socket.
-pub(crate) async fn connect_unix(path: &Path, address: &Arc<str>) -> Result<UnixStream, ConnectError> {
+pub(crate) async fn connect_unix(
+    path: &Path,
+    address: &Arc<str>,
+) -> Result<UnixStream, ConnectError> {
     UnixStream::connect(path).await.map_err(|error| {
         let failure = match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ConnectFailure::SocketMissing,
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                ConnectFailure::SocketMissing
+            }
             io::ErrorKind::PermissionDenied => ConnectFailure::SocketForbidden,
             _ => ConnectFailure::Unreachable,
         };
@@ -55,14 +60,23 @@ pub(crate) async fn handshake_tls(
     address: &Arc<str>,
     timeout: Duration,
 ) -> Result<(Stream, TlsFacts), ConnectError> {
-    let misconfigured = |detail: String| ConnectError::new(ConnectFailure::InvalidConfiguration, Phase::Configuration, address, detail);
+    let misconfigured = |detail: String| {
+        ConnectError::new(
+            ConnectFailure::InvalidConfiguration,
+            Phase::Configuration,
+            address,
+            detail,
+        )
+    };
     let files = options.clone();
     // Certificates are read from files, which blocks.
     let config = tokio::task::spawn_blocking(move || files.client_config())
         .await
         .map_err(|error| misconfigured(format!("reading the certificates failed: {error}")))?
         .map_err(|error| misconfigured(error.0))?;
-    let name = options.verified_name(host).map_err(|error| misconfigured(error.0))?;
+    let name = options
+        .verified_name(host)
+        .map_err(|error| misconfigured(error.0))?;
     let handshake = TlsConnector::from(config).connect(name.clone(), stream);
     let stream = match tokio::time::timeout(timeout, handshake).await {
         Ok(Ok(stream)) => stream,
@@ -73,14 +87,28 @@ pub(crate) async fn handshake_tls(
     match session.alpn_protocol() {
         Some(b"h2") => {}
         other => {
-            let chosen = other.map_or("nothing".into(), |name| String::from_utf8_lossy(name).into_owned());
-            let detail = format!("of the protocols that were offered (h2), the server chose {chosen}");
-            return Err(ConnectError::new(ConnectFailure::AlpnNotH2, Phase::Tls, address, detail));
+            let chosen = other.map_or("nothing".into(), |name| {
+                String::from_utf8_lossy(name).into_owned()
+            });
+            let detail =
+                format!("of the protocols that were offered (h2), the server chose {chosen}");
+            return Err(ConnectError::new(
+                ConnectFailure::AlpnNotH2,
+                Phase::Tls,
+                address,
+                detail,
+            ));
         }
     }
     let facts = TlsFacts {
-        version: session.protocol_version().map_or_else(String::new, |version| format!("{version:?}").replace('_', ".")),
-        cipher: session.negotiated_cipher_suite().map_or_else(String::new, |suite| format!("{:?}", suite.suite())),
+        version: session
+            .protocol_version()
+            .map_or_else(String::new, |version| {
+                format!("{version:?}").replace('_', ".")
+            }),
+        cipher: session
+            .negotiated_cipher_suite()
+            .map_or_else(String::new, |suite| format!("{:?}", suite.suite())),
         server_name: match &name {
             ServerName::DnsName(name) => name.as_ref().to_owned(),
             other => other.to_str().into_owned(),
@@ -91,7 +119,12 @@ pub(crate) async fn handshake_tls(
 
 /// What an I/O error on a TLS stream means. It may come after the handshake: with TLS 1.3 the server judges the client's
 /// certificate when the client already believes to be done.
-pub(crate) fn tls_error(error: io::Error, options: &TlsOptions, address: &Arc<str>, phase: Phase) -> ConnectError {
+pub(crate) fn tls_error(
+    error: io::Error,
+    options: &TlsOptions,
+    address: &Arc<str>,
+    phase: Phase,
+) -> ConnectError {
     let (failure, detail) = match find_tls_error(&error) {
         Some(tls) => tls_failure(tls, options.client_pem_path.is_some()),
         None if is_hang_up(&error) => (ConnectFailure::ClosedAtOnce, String::new()),
@@ -104,7 +137,10 @@ pub(crate) fn tls_error(error: io::Error, options: &TlsOptions, address: &Arc<st
 pub(crate) fn is_hang_up(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
     )
 }
 
@@ -116,9 +152,17 @@ pub(crate) fn silent(phase: Phase, address: &Arc<str>) -> ConnectError {
 
 /// The addresses in the order in which they shall be tried: the families interleaved (RFC 8305), starting at `first`.
 pub(crate) fn interleave(addresses: &[SocketAddr], first: usize) -> Vec<SocketAddr> {
-    let rotated = || addresses.iter().cycle().skip(first.checked_rem(addresses.len()).unwrap_or(0)).take(addresses.len());
+    let rotated = || {
+        addresses
+            .iter()
+            .cycle()
+            .skip(first.checked_rem(addresses.len()).unwrap_or(0))
+            .take(addresses.len())
+    };
     let leading_is_v6 = rotated().next().is_some_and(SocketAddr::is_ipv6);
-    let (mut one, mut other): (Vec<_>, Vec<_>) = rotated().copied().partition(|address| address.is_ipv6() == leading_is_v6);
+    let (mut one, mut other): (Vec<_>, Vec<_>) = rotated()
+        .copied()
+        .partition(|address| address.is_ipv6() == leading_is_v6);
     one.reverse();
     other.reverse();
     let mut ordered = Vec::with_capacity(addresses.len());
@@ -140,8 +184,14 @@ mod tests {
     #[test]
     fn families_are_interleaved_and_all_addresses_kept() {
         let all = addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "10.0.0.1:1"]);
-        assert_eq!(interleave(&all, 0), addresses(&["[::1]:1", "10.0.0.1:1", "[::2]:1", "[::3]:1"]));
-        assert_eq!(interleave(&all, 3), addresses(&["10.0.0.1:1", "[::1]:1", "[::2]:1", "[::3]:1"]));
+        assert_eq!(
+            interleave(&all, 0),
+            addresses(&["[::1]:1", "10.0.0.1:1", "[::2]:1", "[::3]:1"])
+        );
+        assert_eq!(
+            interleave(&all, 3),
+            addresses(&["10.0.0.1:1", "[::1]:1", "[::2]:1", "[::3]:1"])
+        );
         assert_eq!(interleave(&all, 5)[0], all[1]);
         assert!(interleave(&[], 2).is_empty());
     }

@@ -11,7 +11,7 @@ mod answer;
 mod connect_failure;
 
 pub use answer::{GrpcCode, ServerAnswer};
-pub use connect_failure::{ConnectFailure, ConnectError};
+pub use connect_failure::{ConnectError, ConnectFailure};
 
 /// A failed connect or call. Cheap to clone.
 #[derive(Clone)]
@@ -130,7 +130,13 @@ pub enum Applied {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, phase: Phase, alias: &Arc<str>, address: &Arc<str>, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        kind: ErrorKind,
+        phase: Phase,
+        alias: &Arc<str>,
+        address: &Arc<str>,
+        detail: impl Into<String>,
+    ) -> Self {
         Self(Arc::new(Facts {
             kind,
             phase,
@@ -148,19 +154,41 @@ impl Error {
     }
 
     /// A request that the caller must change; nothing was sent.
-    pub fn invalid_request(alias: &str, rpc: Option<&'static str>, detail: impl Into<String>) -> Self {
-        let mut error = Self::new(ErrorKind::InvalidRequest, Phase::Configuration, &alias.into(), &"".into(), detail);
+    pub fn invalid_request(
+        alias: &str,
+        rpc: Option<&'static str>,
+        detail: impl Into<String>,
+    ) -> Self {
+        let mut error = Self::new(
+            ErrorKind::InvalidRequest,
+            Phase::Configuration,
+            &alias.into(),
+            &"".into(),
+            detail,
+        );
         error.facts_mut().rpc = rpc;
         error
     }
 
     /// A configuration that can't be used; nothing was sent.
     pub fn invalid_configuration(alias: &str, address: &str, detail: impl Into<String>) -> Self {
-        Self::new(ErrorKind::InvalidConfiguration, Phase::Configuration, &alias.into(), &address.into(), detail)
+        Self::new(
+            ErrorKind::InvalidConfiguration,
+            Phase::Configuration,
+            &alias.into(),
+            &address.into(),
+            detail,
+        )
     }
 
     pub(crate) fn connect(alias: &Arc<str>, error: &ConnectError) -> Self {
-        let mut this = Self::new(ErrorKind::Connect(error.failure), error.phase, alias, &error.address, error.detail.clone());
+        let mut this = Self::new(
+            ErrorKind::Connect(error.failure),
+            error.phase,
+            alias,
+            &error.address,
+            error.detail.clone(),
+        );
         let facts = this.facts_mut();
         facts.elapsed = error.elapsed;
         facts.hint = Some(error.failure.hint().to_owned());
@@ -268,8 +296,12 @@ impl fmt::Display for Error {
         let facts = &*self.0;
         match facts.rpc {
             Some(rpc) => write!(f, "{rpc} failed")?,
-            None if matches!(facts.kind, ErrorKind::InvalidConfiguration) => f.write_str("the configuration can't be used")?,
-            None if matches!(facts.kind, ErrorKind::InvalidRequest) => f.write_str("the request can't be used")?,
+            None if matches!(facts.kind, ErrorKind::InvalidConfiguration) => {
+                f.write_str("the configuration can't be used")?
+            }
+            None if matches!(facts.kind, ErrorKind::InvalidRequest) => {
+                f.write_str("the request can't be used")?
+            }
             None => f.write_str("can't connect")?,
         }
         if !facts.alias.is_empty() {
@@ -282,7 +314,12 @@ impl fmt::Display for Error {
         self.write_reason(f)?;
         f.write_str(".")?;
         if facts.attempts > 1 {
-            write!(f, " Tried {} times in {}.", facts.attempts, Short(facts.elapsed))?;
+            write!(
+                f,
+                " Tried {} times in {}.",
+                facts.attempts,
+                Short(facts.elapsed)
+            )?;
         }
         if facts.applied == Applied::Unknown {
             f.write_str(" The write may or may not have been applied.")?;

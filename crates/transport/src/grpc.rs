@@ -12,7 +12,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Response, StatusCode};
-use milvus_protocol::EncodedMessage;
+
 
 mod metadata;
 mod status;
@@ -162,7 +162,7 @@ impl Incoming {
             return Ok(());
         }
         if self.parts.capacity() == 0 {
-            self.parts.reserve_exact(self.len);
+            self.parts.reserve(self.len);
         }
         self.parts.extend_from_slice(&chunk);
         Ok(())

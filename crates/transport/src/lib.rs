@@ -11,7 +11,7 @@ mod config;
 mod credentials;
 mod dial;
 mod error;
-mod grpc;
+// mod grpc;
 mod options;
 mod target;
 mod tls;
@@ -19,7 +19,9 @@ mod tls;
 pub use config::{ConnectionConfig, Fingerprint};
 pub use credentials::{CredentialError, CredentialSource, Credentials, SecretString};
 pub use dial::TlsFacts;
-pub use error::{Applied, ConnectError, ConnectFailure, Error, ErrorKind, GrpcCode, Phase, ServerAnswer};
+pub use error::{
+    Applied, ConnectError, ConnectFailure, Error, ErrorKind, GrpcCode, Phase, ServerAnswer,
+};
 pub use options::ConnectionOptions;
 pub use target::{
     DEFAULT_HOST, DEFAULT_PORT, DEFAULT_SECURE_PORT, Endpoint, Host, ParsedUri, Target,

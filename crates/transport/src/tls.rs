@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
@@ -56,14 +56,25 @@ impl TlsOptions {
         let mut config = match (&self.client_pem_path, &self.client_key_path) {
             (Some(certificate), Some(key)) => {
                 let chain = certificates("client_pem_path", certificate)?;
-                let key = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable("client_key_path", key, &e))?;
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|e| TlsConfigError(format!("client_pem_path and client_key_path can't be used together: {e}")))?
+                let key = PrivateKeyDer::from_pem_file(key)
+                    .map_err(|e| unreadable("client_key_path", key, &e))?;
+                builder.with_client_auth_cert(chain, key).map_err(|e| {
+                    TlsConfigError(format!(
+                        "client_pem_path and client_key_path can't be used together: {e}"
+                    ))
+                })?
             }
             (None, None) => builder.with_no_client_auth(),
-            (Some(_), None) => return Err(TlsConfigError("client_pem_path is given without client_key_path".into())),
-            (None, Some(_)) => return Err(TlsConfigError("client_key_path is given without client_pem_path".into())),
+            (Some(_), None) => {
+                return Err(TlsConfigError(
+                    "client_pem_path is given without client_key_path".into(),
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(TlsConfigError(
+                    "client_key_path is given without client_pem_path".into(),
+                ));
+            }
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Arc::new(config))
@@ -92,7 +103,8 @@ impl TlsOptions {
     /// The name to verify and to send as SNI.
     pub(crate) fn verified_name(&self, host: &str) -> Result<ServerName<'static>, TlsConfigError> {
         let name = self.server_name.as_deref().unwrap_or(host);
-        ServerName::try_from(name.to_owned()).map_err(|_| TlsConfigError(format!("{name:?} is no valid server name for TLS")))
+        ServerName::try_from(name.to_owned())
+            .map_err(|_| TlsConfigError(format!("{name:?} is no valid server name for TLS")))
     }
 }
 
@@ -101,13 +113,19 @@ fn certificates(field: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>
         .and_then(Iterator::collect)
         .map_err(|e| unreadable(field, path, &e))?;
     if chain.is_empty() {
-        return Err(TlsConfigError(format!("{field}: {} holds no PEM certificate", path.display())));
+        return Err(TlsConfigError(format!(
+            "{field}: {} holds no PEM certificate",
+            path.display()
+        )));
     }
     Ok(chain)
 }
 
 fn unreadable(field: &str, path: &Path, error: &rustls_pki_types::pem::Error) -> TlsConfigError {
-    TlsConfigError(format!("{field}: {} can't be read: {error}", path.display()))
+    TlsConfigError(format!(
+        "{field}: {} can't be read: {error}",
+        path.display()
+    ))
 }
 
 /// The system's roots, read once per process: it costs tens of milliseconds.
@@ -144,9 +162,17 @@ impl ServerCertVerifier for PinnedOrTrusted {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verdict = self.verifier.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
         match &verdict {
-            Err(rustls::Error::InvalidCertificate(reason)) if failure::is_about_the_chain(reason) && self.pinned.contains(end_entity) => {
+            Err(rustls::Error::InvalidCertificate(reason))
+                if failure::is_about_the_chain(reason) && self.pinned.contains(end_entity) =>
+            {
                 Ok(ServerCertVerified::assertion())
             }
             _ => verdict,

@@ -80,7 +80,9 @@ impl CredentialSource {
     pub fn user(&self) -> Option<&str> {
         match self {
             Self::Fixed(credentials) => credentials.user(),
-            Self::Environment { user, .. } | Self::File { user, .. } | Self::Command { user, .. } => user.as_deref(),
+            Self::Environment { user, .. }
+            | Self::File { user, .. }
+            | Self::Command { user, .. } => user.as_deref(),
         }
     }
 
@@ -88,9 +90,27 @@ impl CredentialSource {
     pub fn same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Fixed(a), Self::Fixed(b)) => a.same_as(b),
-            (Self::Environment { user: a, variable: x }, Self::Environment { user: b, variable: y }) => (a, x) == (b, y),
+            (
+                Self::Environment {
+                    user: a,
+                    variable: x,
+                },
+                Self::Environment {
+                    user: b,
+                    variable: y,
+                },
+            ) => (a, x) == (b, y),
             (Self::File { user: a, path: x }, Self::File { user: b, path: y }) => (a, x) == (b, y),
-            (Self::Command { user: a, command: x }, Self::Command { user: b, command: y }) => (a, x) == (b, y),
+            (
+                Self::Command {
+                    user: a,
+                    command: x,
+                },
+                Self::Command {
+                    user: b,
+                    command: y,
+                },
+            ) => (a, x) == (b, y),
             _ => false,
         }
     }
@@ -104,15 +124,25 @@ impl CredentialSource {
             Self::Fixed(credentials) => Ok(credentials.clone()),
             Self::Environment { user, variable } => match std::env::var(variable) {
                 Ok(secret) if !secret.is_empty() => Ok(with_user(user.as_deref(), secret)),
-                _ => Err(CredentialError::new(format!("the environment variable {variable} is not set"))),
+                _ => Err(CredentialError::new(format!(
+                    "the environment variable {variable} is not set"
+                ))),
             },
             Self::File { user, path } => {
-                let text = tokio::fs::read_to_string(path)
-                    .await
-                    .map_err(|e| CredentialError::new(format!("the credential file {} can't be read: {e}", path.display())))?;
-                non_empty(&text, || format!("the credential file {} is empty", path.display())).map(|secret| with_user(user.as_deref(), secret))
+                let text = tokio::fs::read_to_string(path).await.map_err(|e| {
+                    CredentialError::new(format!(
+                        "the credential file {} can't be read: {e}",
+                        path.display()
+                    ))
+                })?;
+                non_empty(&text, || {
+                    format!("the credential file {} is empty", path.display())
+                })
+                .map(|secret| with_user(user.as_deref(), secret))
             }
-            Self::Command { user, command } => run(command).await.map(|secret| with_user(user.as_deref(), secret)),
+            Self::Command { user, command } => run(command)
+                .await
+                .map(|secret| with_user(user.as_deref(), secret)),
         }
     }
 
@@ -152,12 +182,22 @@ async fn run(command: &str) -> Result<String, CredentialError> {
     // What the command printed may be the secret itself, so a failure quotes none of it.
     let output = tokio::time::timeout(COMMAND_TIMEOUT, child)
         .await
-        .map_err(|_| CredentialError::new(format!("the credential command did not end within {} s", COMMAND_TIMEOUT.as_secs())))?
+        .map_err(|_| {
+            CredentialError::new(format!(
+                "the credential command did not end within {} s",
+                COMMAND_TIMEOUT.as_secs()
+            ))
+        })?
         .map_err(|e| CredentialError::new(format!("the credential command can't be run: {e}")))?;
     if !output.status.success() {
-        return Err(CredentialError::new(format!("the credential command failed ({})", output.status)));
+        return Err(CredentialError::new(format!(
+            "the credential command failed ({})",
+            output.status
+        )));
     }
-    let text = String::from_utf8(output.stdout).map_err(|_| CredentialError::new("the credential command printed bytes that are not UTF-8".into()))?;
+    let text = String::from_utf8(output.stdout).map_err(|_| {
+        CredentialError::new("the credential command printed bytes that are not UTF-8".into())
+    })?;
     non_empty(&text, || "the credential command printed nothing".into())
 }
 
@@ -236,7 +276,10 @@ impl AuthorizationCache {
     }
 
     /// The server has refused `refused`: reads the source again at once. `Some` when the answer differs.
-    pub(crate) async fn changed_since(&self, refused: &Arc<Authorization>) -> Option<Arc<Authorization>> {
+    pub(crate) async fn changed_since(
+        &self,
+        refused: &Arc<Authorization>,
+    ) -> Option<Arc<Authorization>> {
         if let Some(current) = self.current.load_full()
             && current.header != refused.header
         {
@@ -258,7 +301,10 @@ impl AuthorizationCache {
         current.read_at.elapsed() < lifetime
     }
 
-    async fn read_again(&self, refused: Option<&Arc<Authorization>>) -> Result<Arc<Authorization>, CredentialError> {
+    async fn read_again(
+        &self,
+        refused: Option<&Arc<Authorization>>,
+    ) -> Result<Arc<Authorization>, CredentialError> {
         let _reading = self.reading.acquire().await;
         let known = self.current.load_full();
         if let Some(known) = &known

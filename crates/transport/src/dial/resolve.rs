@@ -10,7 +10,10 @@ use crate::error::{ConnectError, ConnectFailure, Phase};
 use crate::target::{Endpoint, Host};
 
 /// The addresses of an endpoint, in the resolver's order, without duplicates; never empty.
-pub(crate) async fn resolve(endpoint: &Endpoint, address: &Arc<str>) -> Result<Vec<SocketAddr>, ConnectError> {
+pub(crate) async fn resolve(
+    endpoint: &Endpoint,
+    address: &Arc<str>,
+) -> Result<Vec<SocketAddr>, ConnectError> {
     let name = match &endpoint.host {
         Host::V4(ip) => return Ok(vec![SocketAddr::new(IpAddr::V4(*ip), endpoint.port)]),
         Host::V6(ip) => return Ok(vec![SocketAddr::new(IpAddr::V6(*ip), endpoint.port)]),
@@ -26,12 +29,23 @@ pub(crate) async fn resolve(endpoint: &Endpoint, address: &Arc<str>) -> Result<V
             }
         }
         Err(error) => {
-            let failure = if name_is_unknown(&error) { ConnectFailure::DnsNameUnknown } else { ConnectFailure::DnsFailed };
-            return Err(ConnectError::new(failure, Phase::Dns, address, name.clone()).with_source(error));
+            let failure = if name_is_unknown(&error) {
+                ConnectFailure::DnsNameUnknown
+            } else {
+                ConnectFailure::DnsFailed
+            };
+            return Err(
+                ConnectError::new(failure, Phase::Dns, address, name.clone()).with_source(error),
+            );
         }
     }
     if addresses.is_empty() {
-        return Err(ConnectError::new(ConnectFailure::DnsNameUnknown, Phase::Dns, address, format!("{name} has no address")));
+        return Err(ConnectError::new(
+            ConnectFailure::DnsNameUnknown,
+            Phase::Dns,
+            address,
+            format!("{name} has no address"),
+        ));
     }
     Ok(addresses)
 }

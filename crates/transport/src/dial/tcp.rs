@@ -18,7 +18,11 @@ use crate::error::{ConnectError, ConnectFailure, Phase};
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Connects to the first address that answers; each has `timeout`.
-pub(crate) async fn connect_tcp(addresses: &[SocketAddr], address: &Arc<str>, timeout: Duration) -> Result<(TcpStream, SocketAddr), ConnectError> {
+pub(crate) async fn connect_tcp(
+    addresses: &[SocketAddr],
+    address: &Arc<str>,
+    timeout: Duration,
+) -> Result<(TcpStream, SocketAddr), ConnectError> {
     let mut waiting = addresses.iter().copied();
     let mut racing = FuturesUnordered::new();
     let mut failed: Option<ConnectError> = None;
@@ -26,7 +30,16 @@ pub(crate) async fn connect_tcp(addresses: &[SocketAddr], address: &Arc<str>, ti
         if racing.is_empty() {
             match waiting.next() {
                 Some(next) => racing.push(connect_one(next, address, timeout)),
-                None => return Err(failed.unwrap_or_else(|| ConnectError::new(ConnectFailure::DnsNameUnknown, Phase::Dns, address, "it has no address"))),
+                None => {
+                    return Err(failed.unwrap_or_else(|| {
+                        ConnectError::new(
+                            ConnectFailure::DnsNameUnknown,
+                            Phase::Dns,
+                            address,
+                            "it has no address",
+                        )
+                    }));
+                }
             }
         }
         let outcome = tokio::select! {
@@ -40,24 +53,39 @@ pub(crate) async fn connect_tcp(addresses: &[SocketAddr], address: &Arc<str>, ti
             Some(Ok(connected)) => return Ok(connected),
             Some(Err(error)) => {
                 failed = Some(more_telling(failed, error));
-                racing.extend(waiting.next().map(|next| connect_one(next, address, timeout)));
+                racing.extend(
+                    waiting
+                        .next()
+                        .map(|next| connect_one(next, address, timeout)),
+                );
             }
             None => {}
         }
     }
 }
 
-async fn connect_one(peer: SocketAddr, address: &Arc<str>, timeout: Duration) -> Result<(TcpStream, SocketAddr), ConnectError> {
+async fn connect_one(
+    peer: SocketAddr,
+    address: &Arc<str>,
+    timeout: Duration,
+) -> Result<(TcpStream, SocketAddr), ConnectError> {
     match tokio::time::timeout(timeout, TcpStream::connect(peer)).await {
         Ok(Ok(stream)) => {
             // Small calls must not wait for the acknowledgement of the one before (Nagle).
             let prepared = stream.set_nodelay(true);
-            prepared.map(|()| (stream, peer)).map_err(|error| tcp_error(error, peer, address))
+            prepared
+                .map(|()| (stream, peer))
+                .map_err(|error| tcp_error(error, peer, address))
         }
         Ok(Err(error)) => Err(tcp_error(error, peer, address)),
         Err(_) => {
             let detail = format!("{peer} did not answer within {} s", timeout.as_secs_f32());
-            Err(ConnectError::new(ConnectFailure::TimedOut, Phase::Tcp, address, detail))
+            Err(ConnectError::new(
+                ConnectFailure::TimedOut,
+                Phase::Tcp,
+                address,
+                detail,
+            ))
         }
     }
 }
@@ -66,7 +94,9 @@ fn tcp_error(error: io::Error, peer: SocketAddr, address: &Arc<str>) -> ConnectE
     let failure = match error.kind() {
         io::ErrorKind::ConnectionRefused => ConnectFailure::Refused,
         io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
-        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => ConnectFailure::ClosedAtOnce,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
+            ConnectFailure::ClosedAtOnce
+        }
         _ => ConnectFailure::Unreachable,
     };
     ConnectError::new(failure, Phase::Tcp, address, format!("{peer}: {error}")).with_source(error)

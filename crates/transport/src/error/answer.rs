@@ -54,7 +54,11 @@ impl GrpcCode {
 
     /// The code of a number; numbers that gRPC does not define count as `Unknown`, as its specification asks.
     pub fn from_number(number: u32) -> Self {
-        usize::try_from(number).ok().and_then(|index| Self::ALL.get(index)).copied().unwrap_or(Self::Unknown)
+        usize::try_from(number)
+            .ok()
+            .and_then(|index| Self::ALL.get(index))
+            .copied()
+            .unwrap_or(Self::Unknown)
     }
 }
 
@@ -87,7 +91,11 @@ impl ServerAnswer {
     pub(crate) fn from_status(status: &common::Status) -> Self {
         #[allow(deprecated, reason = "servers before 2.3 fill in nothing else")]
         let legacy_code = status.error_code;
-        let reason = if status.reason.is_empty() { status.detail.clone() } else { status.reason.clone() };
+        let reason = if status.reason.is_empty() {
+            status.detail.clone()
+        } else {
+            status.reason.clone()
+        };
         Self {
             grpc: GrpcCode::Ok,
             code: status.code,
@@ -131,7 +139,11 @@ impl ServerAnswer {
 
 impl fmt::Display for ServerAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = if self.reason.is_empty() { "nothing more" } else { self.reason.trim_end_matches('.') };
+        let reason = if self.reason.is_empty() {
+            "nothing more"
+        } else {
+            self.reason.trim_end_matches('.')
+        };
         match (self.grpc, self.code, self.legacy_code) {
             (GrpcCode::Ok, 0, legacy) => write!(f, "{reason} [legacy code {legacy}]"),
             (GrpcCode::Ok, code, _) => write!(f, "{reason} [code {code}]"),

@@ -89,7 +89,9 @@ impl ConnectFailure {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::DnsNameUnknown => "the host name does not exist in DNS",
-            Self::DnsFailed => "the host name could not be looked up, the name server did not answer",
+            Self::DnsFailed => {
+                "the host name could not be looked up, the name server did not answer"
+            }
             Self::Refused => "the connection was refused, nothing listens at this port",
             Self::Unreachable => "there is no route to this address",
             Self::TimedOut => "the address did not answer in time",
@@ -102,7 +104,9 @@ impl ConnectFailure {
             Self::CertificateExpired => "the server's TLS certificate has expired",
             Self::CertificateNotYetValid => "the server's TLS certificate is not valid yet",
             Self::CertificateNameMismatch => "the server's TLS certificate is for another name",
-            Self::UnknownCertificateAuthority => "the server's TLS certificate is signed by an authority that is not trusted here",
+            Self::UnknownCertificateAuthority => {
+                "the server's TLS certificate is signed by an authority that is not trusted here"
+            }
             Self::CertificateInvalid => "the server's TLS certificate can't be used",
             Self::ClientCertificateRequired => "the server wants a client certificate (mutual TLS)",
             Self::ClientCertificateRefused => "the server does not accept the client certificate",
@@ -128,36 +132,76 @@ impl ConnectFailure {
     /// What to do about it, as a sentence.
     pub fn hint(self) -> &'static str {
         match self {
-            Self::DnsNameUnknown => "Check the spelling of the host; for a name inside Kubernetes, run where its DNS is known.",
-            Self::DnsFailed => "Check this machine's network and name server (`/etc/resolv.conf`), then try again.",
-            Self::Refused => "Check the port (Milvus: 19530; Zilliz Cloud: 443 or 19530) and that Milvus runs and listens on this address.",
-            Self::Unreachable => "Check the network, VPN and routes between this machine and the address.",
-            Self::TimedOut => "Check firewalls and security groups between here and there: packets vanish without an answer.",
+            Self::DnsNameUnknown => {
+                "Check the spelling of the host; for a name inside Kubernetes, run where its DNS is known."
+            }
+            Self::DnsFailed => {
+                "Check this machine's network and name server (`/etc/resolv.conf`), then try again."
+            }
+            Self::Refused => {
+                "Check the port (Milvus: 19530; Zilliz Cloud: 443 or 19530) and that Milvus runs and listens on this address."
+            }
+            Self::Unreachable => {
+                "Check the network, VPN and routes between this machine and the address."
+            }
+            Self::TimedOut => {
+                "Check firewalls and security groups between here and there: packets vanish without an answer."
+            }
             Self::SocketMissing => "Check the path, and that the server runs.",
-            Self::SocketForbidden => "Give this user read and write permission on the socket, or run as its owner.",
-            Self::ClosedAtOnce => "A load balancer without a healthy Milvus behind it, or an access list, does this; look at its log.",
-            Self::HttpOneServer => "Use Milvus's gRPC port (19530 by default), not its web or metrics port (9091).",
+            Self::SocketForbidden => {
+                "Give this user read and write permission on the socket, or run as its owner."
+            }
+            Self::ClosedAtOnce => {
+                "A load balancer without a healthy Milvus behind it, or an access list, does this; look at its log."
+            }
+            Self::HttpOneServer => {
+                "Use Milvus's gRPC port (19530 by default), not its web or metrics port (9091)."
+            }
             Self::TlsRequired => "Use https:// in the URI, or secure = true.",
-            Self::TlsNotSpoken => "Use http:// in the URI, or secure = false; or switch TLS on in the server.",
-            Self::CertificateExpired => "Renew the certificate of the server; if it is new, check this machine's clock.",
-            Self::CertificateNotYetValid => "Check this machine's clock, then the server's certificate.",
-            Self::CertificateNameMismatch => "Connect by a name that the certificate holds, or set server_name to one.",
-            Self::UnknownCertificateAuthority => "Set ca_pem_path to the authority's certificate (PEM), or install it in the system.",
+            Self::TlsNotSpoken => {
+                "Use http:// in the URI, or secure = false; or switch TLS on in the server."
+            }
+            Self::CertificateExpired => {
+                "Renew the certificate of the server; if it is new, check this machine's clock."
+            }
+            Self::CertificateNotYetValid => {
+                "Check this machine's clock, then the server's certificate."
+            }
+            Self::CertificateNameMismatch => {
+                "Connect by a name that the certificate holds, or set server_name to one."
+            }
+            Self::UnknownCertificateAuthority => {
+                "Set ca_pem_path to the authority's certificate (PEM), or install it in the system."
+            }
             Self::CertificateInvalid => "Issue the server a new certificate.",
             Self::ClientCertificateRequired => "Set client_pem_path and client_key_path.",
-            Self::ClientCertificateRefused => "Use a client certificate that an authority known to the server has signed and that is still valid.",
-            Self::ServerNameRefused => "Check the host name, or set server_name to a name that the server knows.",
-            Self::AlpnNotH2 => "The proxy or load balancer in front must allow HTTP/2 (gRPC); check that the port is the gRPC one.",
+            Self::ClientCertificateRefused => {
+                "Use a client certificate that an authority known to the server has signed and that is still valid."
+            }
+            Self::ServerNameRefused => {
+                "Check the host name, or set server_name to a name that the server knows."
+            }
+            Self::AlpnNotH2 => {
+                "The proxy or load balancer in front must allow HTTP/2 (gRPC); check that the port is the gRPC one."
+            }
             Self::TlsIncompatible => "The server must offer TLS 1.2 or 1.3 with a modern cipher.",
             Self::TlsFailed => "Look at the server's log for the other side of this handshake.",
             Self::NotHttp2 => "Check the port: Milvus's gRPC port is 19530 by default.",
-            Self::NotMilvus => "Check the address and, for a proxy in front, that it forwards gRPC (grpc_pass) to Milvus.",
-            Self::WrongCredentials => "Check user and password (a fresh Milvus: root and Milvus), or the API key.",
+            Self::NotMilvus => {
+                "Check the address and, for a proxy in front, that it forwards gRPC (grpc_pass) to Milvus."
+            }
+            Self::WrongCredentials => {
+                "Check user and password (a fresh Milvus: root and Milvus), or the API key."
+            }
             Self::CredentialsRequired => "Give user and password, or a token.",
             Self::CredentialsUnreadable => "Make the file, variable or command deliver the secret.",
-            Self::UnknownDatabase => "Create the database, or name one that exists; leave db_name out for the default one.",
+            Self::UnknownDatabase => {
+                "Create the database, or name one that exists; leave db_name out for the default one."
+            }
             Self::PermissionDenied => "Ask for the privilege, or connect as another user.",
-            Self::ProxyNotReady => "Wait until Milvus has started (its /healthz answers OK), then try again.",
+            Self::ProxyNotReady => {
+                "Wait until Milvus has started (its /healthz answers OK), then try again."
+            }
             Self::HandshakeFailed | Self::HandshakeBroken => "Look at the log of the Milvus proxy.",
             Self::InvalidConfiguration => "Correct the configuration.",
             Self::NotBuiltIn => "Build with the feature that it names, or connect to a server.",
@@ -211,7 +255,12 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
-    pub(crate) fn new(failure: ConnectFailure, phase: Phase, address: &Arc<str>, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        failure: ConnectFailure,
+        phase: Phase,
+        address: &Arc<str>,
+        detail: impl Into<String>,
+    ) -> Self {
         Self {
             failure,
             phase,
@@ -223,7 +272,10 @@ impl ConnectError {
         }
     }
 
-    pub(crate) fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+    pub(crate) fn with_source(
+        mut self,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
@@ -236,7 +288,13 @@ impl ConnectError {
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} at {})", self.failure.meaning(), self.phase, self.address)?;
+        write!(
+            f,
+            "{} ({} at {})",
+            self.failure.meaning(),
+            self.phase,
+            self.address
+        )?;
         if !self.detail.is_empty() {
             write!(f, ": {}", self.detail)?;
         }

@@ -27,12 +27,21 @@ pub(crate) fn find_tls_error(error: &io::Error) -> Option<&Error> {
 
 /// Which failure a TLS error is, and what to add to its sentence. Servers say `bad certificate` also where no client
 /// certificate came at all (Go's TLS does), so it counts whether one was sent.
-pub(crate) fn tls_failure(error: &Error, sent_client_certificate: bool) -> (ConnectFailure, String) {
+pub(crate) fn tls_failure(
+    error: &Error,
+    sent_client_certificate: bool,
+) -> (ConnectFailure, String) {
     match error {
         Error::InvalidCertificate(reason) => certificate_failure(reason),
-        Error::AlertReceived(alert) => (alert_failure(*alert, sent_client_certificate), format!("the server sent the TLS alert {alert:?}")),
+        Error::AlertReceived(alert) => (
+            alert_failure(*alert, sent_client_certificate),
+            format!("the server sent the TLS alert {alert:?}"),
+        ),
         // What came back is no TLS record at all.
-        Error::InvalidMessage(_) => (ConnectFailure::TlsNotSpoken, "its answer to the TLS greeting is not TLS".into()),
+        Error::InvalidMessage(_) => (
+            ConnectFailure::TlsNotSpoken,
+            "its answer to the TLS greeting is not TLS".into(),
+        ),
         Error::NoApplicationProtocol => (ConnectFailure::AlpnNotH2, String::new()),
         Error::PeerIncompatible(reason) => (ConnectFailure::TlsIncompatible, format!("{reason:?}")),
         other => (ConnectFailure::TlsFailed, other.to_string()),
@@ -44,27 +53,53 @@ fn certificate_failure(reason: &CertificateError) -> (ConnectFailure, String) {
         CertificateError::Expired => (ConnectFailure::CertificateExpired, String::new()),
         CertificateError::ExpiredContext { time, not_after } => {
             let days = time.as_secs().saturating_sub(not_after.as_secs()) / 86_400;
-            (ConnectFailure::CertificateExpired, format!("it ended {days} days ago"))
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (ConnectFailure::CertificateNotYetValid, String::new()),
-        CertificateError::NotValidForName => (ConnectFailure::CertificateNameMismatch, String::new()),
-        CertificateError::NotValidForNameContext { expected, presented } => {
-            let presented = if presented.is_empty() { "no name at all".into() } else { presented.join(", ") };
             (
-                ConnectFailure::CertificateNameMismatch,
-                format!("asked for {}, the certificate is for {presented}", expected.to_str()),
+                ConnectFailure::CertificateExpired,
+                format!("it ended {days} days ago"),
             )
         }
-        CertificateError::UnknownIssuer => (ConnectFailure::UnknownCertificateAuthority, String::new()),
-        CertificateError::Revoked => (ConnectFailure::CertificateInvalid, "it has been revoked".into()),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            (ConnectFailure::CertificateNotYetValid, String::new())
+        }
+        CertificateError::NotValidForName => {
+            (ConnectFailure::CertificateNameMismatch, String::new())
+        }
+        CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        } => {
+            let presented = if presented.is_empty() {
+                "no name at all".into()
+            } else {
+                presented.join(", ")
+            };
+            (
+                ConnectFailure::CertificateNameMismatch,
+                format!(
+                    "asked for {}, the certificate is for {presented}",
+                    expected.to_str()
+                ),
+            )
+        }
+        CertificateError::UnknownIssuer => {
+            (ConnectFailure::UnknownCertificateAuthority, String::new())
+        }
+        CertificateError::Revoked => (
+            ConnectFailure::CertificateInvalid,
+            "it has been revoked".into(),
+        ),
         other => (ConnectFailure::CertificateInvalid, other.to_string()),
     }
 }
 
 fn alert_failure(alert: AlertDescription, sent_client_certificate: bool) -> ConnectFailure {
     match alert {
-        AlertDescription::BadCertificate if !sent_client_certificate => ConnectFailure::ClientCertificateRequired,
-        AlertDescription::CertificateRequired | AlertDescription::NoCertificate => ConnectFailure::ClientCertificateRequired,
+        AlertDescription::BadCertificate if !sent_client_certificate => {
+            ConnectFailure::ClientCertificateRequired
+        }
+        AlertDescription::CertificateRequired | AlertDescription::NoCertificate => {
+            ConnectFailure::ClientCertificateRequired
+        }
         // Said of the client's certificate: the server's own was judged on this side.
         AlertDescription::BadCertificate
         | AlertDescription::UnknownCA
@@ -76,7 +111,9 @@ fn alert_failure(alert: AlertDescription, sent_client_certificate: bool) -> Conn
         | AlertDescription::DecryptError => ConnectFailure::ClientCertificateRefused,
         AlertDescription::UnrecognisedName => ConnectFailure::ServerNameRefused,
         AlertDescription::NoApplicationProtocol => ConnectFailure::AlpnNotH2,
-        AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => ConnectFailure::TlsIncompatible,
+        AlertDescription::ProtocolVersion
+        | AlertDescription::HandshakeFailure
+        | AlertDescription::InsufficientSecurity => ConnectFailure::TlsIncompatible,
         _ => ConnectFailure::TlsFailed,
     }
 }
