@@ -5,6 +5,8 @@
 //!   [`health`] is gRPC's own health service.
 //! - [`rpc`]: a constant per call, such as [`rpc::SEARCH`], with its path, what may be done when nobody
 //!   knows whether it was applied, and where its status stands.
+//! - [`encode_grpc_frame`] and [`decode_message`]: between messages and bytes; [`packed_bytes`] and
+//!   [`packed_values`]: between numbers and bytes.
 //!
 //! Invariant: the messages are the official ones, field by field, but that what a reader wants to slice
 //! is declared `bytes`, which is the same on the wire: fixed-width packed arrays (vectors, float and
@@ -16,8 +18,18 @@
 #[rustfmt::skip]
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::too_many_lines, reason = "generated")]
 mod generated;
+mod frame;
+mod packed;
 mod redaction;
 pub mod rpc;
+mod segmented;
 mod status;
+
+pub use frame::{
+    DecodeError, EncodedMessage, GRPC_PREFIX_LEN, MessageTooLarge, decode_message,
+    encode_grpc_frame,
+};
+pub use packed::{PackedLengthError, PackedValue, packed_bytes, packed_iter, packed_values};
+pub use segmented::{DEFAULT_SEGMENT_THRESHOLD, SegmentedBuf};
 
 pub use generated::{common, feder, health, milvus, msg, rg, schema};
