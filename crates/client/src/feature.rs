@@ -1,0 +1,95 @@
+//! What only some servers have.
+//!
+//! Old servers ignore fields of a message that they do not know: a search grouped by a field comes back
+//! ungrouped, a nullable field is created without null. So a request that needs a newer server asks
+//! here first, and a server that says it is older is reported instead of being sent what it would
+//! ignore. A server that does not say which version it is gets the benefit of the doubt.
+//!
+//! Invariant: a feature stands here once, with the version of Milvus that brought it.
+
+use milvus_transport::Error as ConnectionError;
+use std::sync::Arc;
+
+use crate::client::Client;
+use crate::error::{Error, MissingFeature, Result};
+
+/// Something a server may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Feature {
+    /// In words, to follow "does not have".
+    name: &'static str,
+    /// Major and minor version of Milvus that brought it; `None` when a server that lacks it says so.
+    since: Option<(u32, u32)>,
+}
+
+impl Feature {
+    /// A feature whose absence the server reports itself (an unknown call).
+    pub(crate) const fn call(name: &'static str) -> Self {
+        Self { name, since: None }
+    }
+
+    /// A feature that older servers silently ignore.
+    pub(crate) const fn since(name: &'static str, major: u32, minor: u32) -> Self {
+        Self {
+            name,
+            since: Some((major, minor)),
+        }
+    }
+}
+
+/// Major and minor number of a Milvus version such as `v2.3.5` or `2.6.0-dev`.
+fn parse_version(version: &str) -> Option<(u32, u32)> {
+    let digits = version.trim_start_matches(['v', 'V']);
+    let mut parts = digits.split('.');
+    let major = parts.next()?.parse().ok()?;
+    let minor = parts.next()?;
+    let end = minor
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(minor.len());
+    Some((major, minor[..end].parse().ok()?))
+}
+
+impl Client {
+    /// What the server said of its version; empty when it said nothing.
+    pub(crate) fn server_version(&self) -> String {
+        self.connection().server().version
+    }
+
+    /// Refuses what the server is known not to have.
+    pub(crate) fn require(&self, feature: Feature) -> Result<()> {
+        let Some(since) = feature.since else {
+            return Ok(());
+        };
+        match parse_version(&self.server_version()) {
+            Some(version) if version < since => Err(self.missing(feature, None)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn missing(&self, feature: Feature, source: Option<ConnectionError>) -> Error {
+        Error::MissingFeature(Arc::new(MissingFeature {
+            feature: feature.name.to_owned(),
+            since: feature
+                .since
+                .map(|(major, minor)| format!("{major}.{minor}")),
+            server_version: self.server_version(),
+            address: self.connection().address(),
+            source,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_version;
+
+    #[test]
+    fn versions_are_read_as_servers_write_them() {
+        assert_eq!(parse_version("v2.3.5"), Some((2, 3)));
+        assert_eq!(parse_version("2.6.0-dev"), Some((2, 6)));
+        assert_eq!(parse_version("3.0rc1"), Some((3, 0)));
+        assert_eq!(parse_version("2.10.1"), Some((2, 10)));
+        assert_eq!(parse_version(""), None);
+        assert_eq!(parse_version("master-20240101"), None);
+    }
+}
