@@ -10,6 +10,7 @@
 mod generate;
 #[allow(dead_code)]
 mod project;
+mod servers;
 #[allow(dead_code)]
 mod tables;
 
@@ -21,7 +22,9 @@ use clap::{Parser, Subcommand};
     about = "The tasks of the project",
     after_help = "Examples:\n  \
         cargo xtask generate           write the generated code of crates/protocol anew\n  \
-        cargo xtask generate --check   fail if the checked-in code is not what generation gives"
+        cargo xtask generate --check   fail if the checked-in code is not what generation gives\n  \
+        cargo xtask servers -- cargo nextest run -p milvus-client\n  \
+        \u{20}                              run one crate's tests with the real servers up"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -32,10 +35,13 @@ struct Arguments {
 enum Task {
     /// Generate crates/protocol/src/generated from the .proto files and the two tables beside them
     Generate(generate::Arguments),
+    /// Start the real servers, run a command that finds them through its environment, stop them
+    Servers(servers::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Generate(arguments) => generate::run(&arguments),
+        Task::Servers(arguments) => servers::run(&arguments),
     }
 }
