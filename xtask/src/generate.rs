@@ -109,7 +109,7 @@ fn generate(protocol: &Path) -> anyhow::Result<Output> {
     output.insert("rpc_rows.rs".into(), finish(&rows::generate(&rpcs))?);
     output.insert(
         "server.rs".into(),
-        finish(&server::generate(&generated.services))?,
+        finish(&server::generate(&generated.services)?)?,
     );
     modules
         .push_str("mod debug;\npub mod rpc_rows;\n#[cfg(feature = \"server\")]\npub mod server;\n");

@@ -7,6 +7,8 @@
 //!   knows whether it was applied, and where its status stands.
 //! - [`encode_grpc_frame`] and [`decode_message`]: between messages and bytes; [`packed_bytes`] and
 //!   [`packed_values`]: between numbers and bytes.
+//! - `server` (feature `server`): the traits that a server implements and the types that answer gRPC
+//!   requests with them. Without the feature there is no tonic in here.
 //!
 //! Invariant: the messages are the official ones, field by field, but that what a reader wants to slice
 //! is declared `bytes`, which is the same on the wire: fixed-width packed arrays (vectors, float and
@@ -23,6 +25,8 @@ mod packed;
 mod redaction;
 pub mod rpc;
 mod segmented;
+#[cfg(feature = "server")]
+pub mod server;
 mod status;
 
 pub use frame::{
