@@ -8,11 +8,10 @@
 )]
 
 mod generate;
-#[allow(dead_code)]
 mod project;
 mod servers;
-#[allow(dead_code)]
 mod tables;
+mod wire_check;
 
 use clap::{Parser, Subcommand};
 
@@ -23,6 +22,7 @@ use clap::{Parser, Subcommand};
     after_help = "Examples:\n  \
         cargo xtask generate           write the generated code of crates/protocol anew\n  \
         cargo xtask generate --check   fail if the checked-in code is not what generation gives\n  \
+        cargo xtask wire-check         compare our .proto files with the official descriptors\n  \
         cargo xtask servers -- cargo nextest run -p milvus-client\n  \
         \u{20}                              run one crate's tests with the real servers up"
 )]
@@ -37,11 +37,14 @@ enum Task {
     Generate(generate::Arguments),
     /// Start the real servers, run a command that finds them through its environment, stop them
     Servers(servers::Arguments),
+    /// Compare our .proto files with the official descriptors that ship with pymilvus
+    WireCheck(wire_check::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Generate(arguments) => generate::run(&arguments),
         Task::Servers(arguments) => servers::run(&arguments),
+        Task::WireCheck(arguments) => wire_check::run(&arguments),
     }
 }

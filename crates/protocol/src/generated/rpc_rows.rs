@@ -18,24 +18,6 @@ pub const GRPC_HEALTH_CHECK: Rpc<
     |_| None,
     |_| OperationClass::Read,
 );
-/// `grpc.health.v1.Health/List`, [`OperationClass::Read`].
-pub const GRPC_HEALTH_LIST: Rpc<
-    crate::generated::health::HealthListRequest,
-    crate::generated::health::HealthListResponse,
-> = Rpc::new(
-    &RpcInfo {
-        name: "List",
-        service: "grpc.health.v1.Health",
-        path: "/grpc.health.v1.Health/List",
-        class: OperationClass::Read,
-        kind: RpcKind::Unary,
-        status: StatusPlace::Absent,
-        has_database: false,
-    },
-    |_| None,
-    |_| None,
-    |_| OperationClass::Read,
-);
 /// `grpc.health.v1.Health/Watch`, [`OperationClass::LongPoll`]: answers at once and then whenever the state changes.
 pub const GRPC_HEALTH_WATCH: StreamingRpc<
     crate::generated::health::HealthCheckRequest,
@@ -2723,7 +2705,6 @@ pub const DUMMY: Rpc<
 /// Every call of every service, streams included, in the order of the services' definition.
 pub static ALL: &[RpcInfo] = &[
     *GRPC_HEALTH_CHECK.info(),
-    *GRPC_HEALTH_LIST.info(),
     *GRPC_HEALTH_WATCH.info(),
     *CLIENT_HEARTBEAT.info(),
     *GET_CLIENT_TELEMETRY.info(),

@@ -20,16 +20,6 @@ pub trait Health: Send + Sync + 'static {
         let _ = request;
         ready(Err(not_offered("Health/Check")))
     }
-    /// Answers `List`.
-    fn list(
-        &self,
-        request: Request<crate::generated::health::HealthListRequest>,
-    ) -> impl Future<
-        Output = Result<Response<crate::generated::health::HealthListResponse>, Status>,
-    > + Send {
-        let _ = request;
-        ready(Err(not_offered("Health/List")))
-    }
     /// Answers `Watch`.
     fn watch(
         &self,
@@ -56,13 +46,6 @@ impl<T: Health> Routes for HealthRoutes<T> {
                     Route::Unary(|service: Arc<T>, request: Request<Bytes>| {
                         Box::pin(async move {
                             reply(service.check(decode(request)?).await)
-                        })
-                    })
-                }
-                "/grpc.health.v1.Health/List" => {
-                    Route::Unary(|service: Arc<T>, request: Request<Bytes>| {
-                        Box::pin(async move {
-                            reply(service.list(decode(request)?).await)
                         })
                     })
                 }

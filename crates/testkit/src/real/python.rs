@@ -20,6 +20,14 @@ pub struct Requirements {
     pins: &'static [&'static str],
 }
 
+impl Requirements {
+    /// The packages of `pins`, each as pip takes it, in an environment of its own called `name`. The name carries the
+    /// versions: an environment that is there is used as it is.
+    pub const fn new(name: &'static str, pins: &'static [&'static str]) -> Self {
+        Self { name, pins }
+    }
+}
+
 /// The wheel that carries the Milvus server. Its launcher imports `pkg_resources`, which setuptools 81 dropped.
 pub const MILVUS_SERVER: Requirements = Requirements {
     name: "milvus-2.3.5",
