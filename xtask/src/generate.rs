@@ -104,7 +104,7 @@ fn generate(protocol: &Path) -> anyhow::Result<Output> {
     }
     output.insert(
         "debug.rs".into(),
-        finish(&debug::generate(&generated, &field_table)?)?,
+        finish(&debug::generate(&set, &generated, &field_table)?)?,
     );
     output.insert("rpc_rows.rs".into(), finish(&rows::generate(&rpcs))?);
     output.insert(

@@ -75,6 +75,16 @@ pub(crate) struct FieldTable {
     pub(crate) debug: BTreeMap<String, Shown>,
 }
 
+impl FieldTable {
+    /// The fields that Debug does not show as they are, and what it shows of them.
+    pub(crate) fn redacted(&self) -> impl Iterator<Item = (&str, Shown)> {
+        self.debug
+            .iter()
+            .filter(|(_, shown)| **shown != Shown::Plain)
+            .map(|(field, shown)| (field.as_str(), *shown))
+    }
+}
+
 /// What Debug shows of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,6 +93,12 @@ pub(crate) enum Shown {
     Secret,
     /// Only the number of bytes.
     Length,
+    /// An address without user information and query.
+    Address,
+    /// A map without the values whose keys name a secret.
+    ByKey,
+    /// As it is, although its name sounds like a secret.
+    Plain,
 }
 
 /// Reads `rpc-table.toml` of the protocol crate in `folder`.

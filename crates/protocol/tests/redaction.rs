@@ -2,15 +2,17 @@
 
 use bytes::Bytes;
 use milvus_protocol::common::{
-    ConnectionParam, KeyValuePair, MilvusCluster, ReplicateConfiguration,
+    ClientInfo, ConnectionParam, KeyValuePair, MilvusCluster, ReplicateConfiguration,
 };
 use milvus_protocol::milvus::{
     BackupRbacMetaResponse, CreateCollectionRequest, CreateCredentialRequest, CreateIndexRequest,
-    ExportSnapshotRequest, RbacMeta, RefreshExternalCollectionJobInfo,
+    ExportSnapshotRequest, ExportSnapshotResponse, RbacMeta, RefreshExternalCollectionJobInfo,
     RefreshExternalCollectionRequest, RestoreExternalSnapshotRequest, UpdateCredentialRequest,
     UpdateReplicateConfigurationRequest, UserInfo,
 };
-use milvus_protocol::schema::{CollectionSchema, FloatArray};
+use milvus_protocol::schema::{
+    CollectionSchema, FloatArray, FunctionChainOp, FunctionParamValue, function_param_value,
+};
 
 const CANARY: &str = "cAnArY-7f3a";
 
@@ -114,6 +116,9 @@ fn a_pair_is_hidden_when_its_key_names_a_secret() {
         "credential",
         "cipher.key",
         "external_spec",
+        "extfs.account_key",
+        "gcp_private_key",
+        "X-Amz-Signature",
     ] {
         assert_hidden(&KeyValuePair {
             key: key.into(),
@@ -128,6 +133,11 @@ fn a_pair_is_hidden_when_its_key_names_a_secret() {
         format!("{shown:?}"),
         r#"KeyValuePair { key: "metric_type", value: "COSINE" }"#
     );
+    let tokenizer = KeyValuePair {
+        key: "tokenizer".into(),
+        value: "jieba".into(),
+    };
+    assert!(format!("{tokenizer:?}").contains("jieba"));
     let inside = CreateIndexRequest {
         extra_params: vec![KeyValuePair {
             key: "api_key".into(),
@@ -136,6 +146,72 @@ fn a_pair_is_hidden_when_its_key_names_a_secret() {
         ..Default::default()
     };
     assert_hidden(&inside);
+}
+
+#[test]
+fn credentials_inside_of_addresses_are_not_shown() {
+    let shown = |value: String| {
+        let pair = KeyValuePair {
+            key: "path".into(),
+            value,
+        };
+        assert_hidden(&pair);
+        format!("{pair:?}")
+    };
+    for (address, expected) in [
+        (
+            format!("s3://id:{CANARY}@bucket/a"),
+            "s3://<redacted>@bucket/a",
+        ),
+        (
+            format!("s3://id:a/b@{CANARY}@bucket/a"),
+            "s3://<redacted>@bucket/a",
+        ),
+        (
+            format!("https://bucket/a?X-Amz-Signature={CANARY}"),
+            "https://bucket/a?<redacted>",
+        ),
+        (
+            format!("https://a:{CANARY}@b/c?d={CANARY}#{CANARY}"),
+            "https://<redacted>@b/c?<redacted>",
+        ),
+    ] {
+        assert_eq!(
+            shown(address),
+            format!(r#"KeyValuePair {{ key: "path", value: "{expected}" }}"#)
+        );
+    }
+    assert_hidden(&CollectionSchema {
+        external_source: format!("s3://id:{CANARY}@bucket"),
+        ..Default::default()
+    });
+    assert_hidden(&ExportSnapshotResponse {
+        snapshot_metadata_uri: format!("s3://bucket/x?sig={CANARY}"),
+        ..Default::default()
+    });
+}
+
+#[test]
+fn values_of_maps_are_hidden_when_their_keys_name_a_secret() {
+    let value = |text: &str| FunctionParamValue {
+        value: Some(function_param_value::Value::StringValue(text.into())),
+    };
+    let rerank = FunctionChainOp {
+        op: "rerank".into(),
+        params: [
+            ("api_key".into(), value(CANARY)),
+            ("model".into(), value("small")),
+        ]
+        .into(),
+        ..Default::default()
+    };
+    assert_hidden(&rerank);
+    assert!(format!("{rerank:?}").contains("small"));
+    let client = ClientInfo {
+        reserved: [("token".into(), canary())].into(),
+        ..Default::default()
+    };
+    assert_hidden(&client);
 }
 
 #[test]

@@ -8,27 +8,69 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, bail};
 use heck::{ToSnakeCase as _, ToUpperCamelCase as _};
+use prost_types::FileDescriptorSet;
+use prost_types::field_descriptor_proto::Type;
 
 use super::messages::{self, Generated};
 use crate::tables::{FieldTable, Shown};
 
 /// Generates the Debug implementations.
-pub(super) fn generate(generated: &Generated, table: &FieldTable) -> anyhow::Result<String> {
+pub(super) fn generate(
+    set: &FileDescriptorSet,
+    generated: &Generated,
+    table: &FieldTable,
+) -> anyhow::Result<String> {
+    every_suspicious_field_is_decided(set, table)?;
     let mut by_message: BTreeMap<&str, BTreeMap<String, Shown>> = BTreeMap::new();
-    for (field, shown) in &table.debug {
+    for (field, shown) in table.redacted() {
         let (message, field) = field
             .rsplit_once('.')
             .with_context(|| format!("{field} in field-table.toml is not a full field name"))?;
         by_message
             .entry(message)
             .or_default()
-            .insert(field.to_snake_case(), *shown);
+            .insert(field.to_snake_case(), shown);
     }
     let mut code = String::new();
     for (message, special) in by_message {
         implement(&mut code, generated, message, special)?;
     }
     Ok(code)
+}
+
+/// Words that make a text or bytes field look like a secret.
+const SUSPICIOUS: [&str; 6] = [
+    "password",
+    "secret",
+    "token",
+    "credential",
+    "external_spec",
+    "uri",
+];
+
+/// A field that sounds like a secret stands in the table, be it to say that it is none.
+fn every_suspicious_field_is_decided(
+    set: &FileDescriptorSet,
+    table: &FieldTable,
+) -> anyhow::Result<()> {
+    for file in &set.file {
+        for message in &file.message_type {
+            for field in &message.field {
+                let name = field.name().to_snake_case();
+                let is_text = matches!(field.r#type(), Type::String | Type::Bytes);
+                let full_name = format!("{}.{}.{}", file.package(), message.name(), field.name());
+                if is_text
+                    && SUSPICIOUS.iter().any(|word| name.contains(word))
+                    && !table.debug.contains_key(&full_name)
+                {
+                    bail!(
+                        "{full_name} sounds like a secret; say in field-table.toml what Debug shows of it"
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn implement(
@@ -56,9 +98,11 @@ fn implement(
     )?;
     for field in fields {
         let value = match special.remove(&field) {
-            None => format!("&self.{field}"),
+            None | Some(Shown::Plain) => format!("&self.{field}"),
             Some(Shown::Secret) => format!("&crate::redaction::Secret(&self.{field})"),
             Some(Shown::Length) => format!("&crate::redaction::Length(&self.{field})"),
+            Some(Shown::Address) => format!("&crate::redaction::Address(&self.{field})"),
+            Some(Shown::ByKey) => format!("&crate::redaction::ByKey(&self.{field})"),
         };
         write!(code, ".field(\"{field}\", {value})")?;
     }

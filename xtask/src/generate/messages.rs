@@ -61,9 +61,8 @@ pub(super) fn generate(
 ) -> anyhow::Result<Generated> {
     let services = Rc::new(RefCell::new(Vec::new()));
     let without_debug: BTreeSet<String> = field_table
-        .debug
-        .keys()
-        .filter_map(|field| field.rsplit_once('.'))
+        .redacted()
+        .filter_map(|(field, _)| field.rsplit_once('.'))
         .map(|(message, _)| message)
         .chain(DEBUG_BY_HAND)
         .map(|message| format!(".{message}"))

@@ -8,6 +8,7 @@ pub struct KeyValuePair {
     pub value: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct KeyDataPair {
     #[prost(string, tag = "1")]
     pub key: ::prost::alloc::string::String,
@@ -22,6 +23,7 @@ pub struct Address {
     pub port: i64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct MsgBase {
     #[prost(enumeration = "MsgType", tag = "1")]
     pub msg_type: i32,
@@ -52,6 +54,7 @@ pub struct ReplicateInfo {
     pub replicate_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct ClientInfo {
     #[prost(string, tag = "1")]
     pub sdk_type: ::prost::alloc::string::String,
@@ -70,6 +73,7 @@ pub struct ClientInfo {
     >,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct ServerInfo {
     #[prost(string, tag = "1")]
     pub build_tags: ::prost::alloc::string::String,
@@ -1884,6 +1888,7 @@ pub struct OperationMetrics {
     >,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct ClientCommand {
     #[prost(string, tag = "1")]
     pub command_id: ::prost::alloc::string::String,
@@ -1899,6 +1904,7 @@ pub struct ClientCommand {
     pub target_scope: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct CommandReply {
     #[prost(string, tag = "1")]
     pub command_id: ::prost::alloc::string::String,

@@ -1683,6 +1683,7 @@ pub struct GetNamespaceStatsResponse {
     pub stats: ::core::option::Option<NamespaceStats>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct ReplicateMessageRequest {
     #[prost(message, optional, tag = "1")]
     pub base: ::core::option::Option<super::common::MsgBase>,
@@ -3100,6 +3101,7 @@ pub struct ExportSnapshotRequest {
     pub external_spec: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct ExportSnapshotResponse {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<super::common::Status>,
@@ -3281,6 +3283,7 @@ pub struct ListRefreshExternalCollectionJobsResponse {
     pub jobs: ::prost::alloc::vec::Vec<RefreshExternalCollectionJobInfo>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct ExportSnapshotInfo {
     #[prost(int64, tag = "1")]
     pub job_id: i64,
@@ -3481,6 +3484,7 @@ pub struct GetClientTelemetryResponse {
     pub aggregated: ::core::option::Option<super::common::Metrics>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct PushClientCommandRequest {
     #[prost(string, tag = "1")]
     pub command_type: ::prost::alloc::string::String,

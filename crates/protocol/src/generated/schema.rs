@@ -165,6 +165,7 @@ pub mod scalar_field {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct SparseFloatArray {
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub contents: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
@@ -653,6 +654,7 @@ pub struct FunctionChain {
     pub ops: ::prost::alloc::vec::Vec<FunctionChainOp>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct FunctionChainOp {
     #[prost(string, tag = "1")]
     pub op: ::prost::alloc::string::String,
@@ -669,6 +671,7 @@ pub struct FunctionChainOp {
     >,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct FunctionChainExpr {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
@@ -731,6 +734,7 @@ pub struct FunctionParamArray {
     pub values: ::prost::alloc::vec::Vec<FunctionParamValue>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct FunctionParamObject {
     #[prost(map = "string, message", tag = "1")]
     pub fields: ::std::collections::HashMap<
