@@ -2,3 +2,9 @@
 
 #[doc(hidden)]
 pub mod column;
+#[doc(hidden)]
+pub mod distance;
+#[doc(hidden)]
+pub mod filter;
+#[doc(hidden)]
+pub mod text;
