@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Phase, ServerAnswer};
+use crate::credentials::CredentialError;
+use crate::http2::End;
 
 /// Why a connection could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -78,6 +80,8 @@ pub enum ConnectFailure {
     HandshakeFailed,
     /// The channel broke during the handshake.
     HandshakeBroken,
+    /// A channel that had been ready was lost.
+    ChannelLost,
     /// The configuration can't be used.
     InvalidConfiguration,
     /// This program was built without what the address needs.
@@ -124,6 +128,7 @@ impl ConnectFailure {
             Self::ProxyNotReady => "Milvus is not ready yet",
             Self::HandshakeFailed => "Milvus answered the handshake with an error",
             Self::HandshakeBroken => "the connection broke during Milvus's handshake",
+            Self::ChannelLost => "the connection was lost",
             Self::InvalidConfiguration => "the configuration can't be used",
             Self::NotBuiltIn => "this program was built without what the address needs",
         }
@@ -202,7 +207,7 @@ impl ConnectFailure {
             Self::ProxyNotReady => {
                 "Wait until Milvus has started (its /healthz answers OK), then try again."
             }
-            Self::HandshakeFailed | Self::HandshakeBroken => "Look at the log of the Milvus proxy.",
+            Self::HandshakeFailed | Self::HandshakeBroken | Self::ChannelLost => "Look at the log of the Milvus proxy.",
             Self::InvalidConfiguration => "Correct the configuration.",
             Self::NotBuiltIn => "Build with the feature that it names, or connect to a server.",
         }
@@ -224,6 +229,7 @@ impl ConnectFailure {
                 | Self::ProxyNotReady
                 | Self::HandshakeFailed
                 | Self::HandshakeBroken
+                | Self::ChannelLost
                 | Self::TlsFailed
         )
     }

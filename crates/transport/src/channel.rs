@@ -1,0 +1,348 @@
+//! A channel: one HTTP/2 connection to one address of a Milvus, as the pool sees it.
+//!
+//! Invariant: connecting → ready → draining → closed, never back. Its id is never used again in this process. A call
+//! holds a stream of the channel from before it is sent until its answer is read to the end, and no more streams are
+//! held than the peer allows, so HTTP/2 never queues behind our back.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// Names one channel for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct ChannelId(u64);
+
+impl ChannelId {
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The number of this channel: the first one that the process made is 1.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl std::fmt::Display for ChannelId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// What callers, the driver and the pool read and write of a channel while it lives.
+pub(crate) struct Gauges {
+    in_flight: AtomicU32,
+    bytes_in_flight: AtomicUsize,
+    stream_limit: AtomicU32,
+    calls: AtomicU64,
+    draining: AtomicBool,
+    drained: Notify,
+    suspected: Notify,
+    round_trip_micros: AtomicU64,
+    /// Milliseconds after `opened` at which the last call ended.
+    idle_since: AtomicU64,
+    opened: Instant,
+}
+
+impl Gauges {
+    pub(crate) fn new() -> Self {
+        Self {
+            in_flight: AtomicU32::new(0),
+            bytes_in_flight: AtomicUsize::new(0),
+            stream_limit: AtomicU32::new(1),
+            calls: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            drained: Notify::new(),
+            suspected: Notify::new(),
+            round_trip_micros: AtomicU64::new(0),
+            idle_since: AtomicU64::new(0),
+            opened: Instant::now(),
+        }
+    }
+
+    pub(crate) fn set_stream_limit(&self, limit: usize) {
+        self.stream_limit.store(u32::try_from(limit).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_round_trip(&self, time: Duration) {
+        self.round_trip_micros.store(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// No call may begin on this channel any more. Calls in flight go on.
+    pub(crate) fn start_draining(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        if self.in_flight.load(Ordering::SeqCst) == 0 {
+            self.drained.notify_one();
+        }
+    }
+
+    /// Ends when the channel drains and its last call is done.
+    pub(crate) async fn drained(&self) {
+        loop {
+            self.drained.notified().await;
+            if self.draining.load(Ordering::SeqCst) && self.in_flight.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Someone has waited in vain for an answer: the driver shall ask the peer for a sign of life.
+    pub(crate) fn suspect(&self) {
+        self.suspected.notify_one();
+    }
+
+    pub(crate) async fn suspected(&self) {
+        self.suspected.notified().await;
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn bytes_in_flight(&self) -> usize {
+        self.bytes_in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stream_limit(&self) -> u32 {
+        self.stream_limit.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        match self.round_trip_micros.load(Ordering::Relaxed) {
+            0 => None,
+            micros => Some(Duration::from_micros(micros)),
+        }
+    }
+
+    /// How long the channel has been without a call; zero while there is one.
+    pub(crate) fn idle(&self) -> Duration {
+        if self.in_flight() > 0 {
+            return Duration::ZERO;
+        }
+        self.age().saturating_sub(Duration::from_millis(self.idle_since.load(Ordering::Relaxed)))
+    }
+
+    fn millis_of_life(&self) -> u64 {
+        u64::try_from(self.age().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Takes one of the peer's streams if there is one and the channel does not drain.
+    fn take_stream(&self) -> bool {
+        let limit = self.stream_limit();
+        let taken = self
+            .in_flight
+            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, |now| (now < limit).then_some(now + 1))
+            .is_ok();
+        // Looked at after taking: either the one who drains sees our stream, or we see that it drains.
+        if taken && self.is_draining() {
+            self.give_stream_back();
+            return false;
+        }
+        taken
+    }
+
+    fn give_stream_back(&self) {
+        let before = self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if before == 1 && self.is_draining() {
+            self.drained.notify_one();
+        }
+    }
+}
+
+/// One HTTP/2 connection, ready or draining.
+pub(crate) struct Channel {
+    pub(crate) id: ChannelId,
+    /// Which of the target's endpoints it leads to.
+    pub(crate) endpoint: usize,
+    /// The address that was dialed, for people and for telling whether DNS still has it.
+    pub(crate) peer: Peer,
+    /// What Milvus's handshake gave us to send back with every call.
+    pub(crate) identifier: Option<i64>,
+    pub(crate) gauges: Arc<Gauges>,
+    sender: SendRequest<Bytes>,
+    driver: AbortHandle,
+    released: Arc<Released>,
+}
+
+/// Tells calls that wait for a stream that one was given back; shared by the channels of a pool.
+#[derive(Default)]
+pub(crate) struct Released {
+    waiting: AtomicUsize,
+    notify: Notify,
+}
+
+impl Released {
+    /// A wait that sees every stream given back from now on.
+    pub(crate) fn wait(&self) -> WaitForStream<'_> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        WaitForStream { released: self, notified: self.notify.notified() }
+    }
+
+    fn one(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.notify.notify_one();
+        }
+    }
+
+    /// Calls that wait for a stream.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// Ends when a stream was given back.
+    pub(crate) struct WaitForStream<'a> {
+        released: &'a Released,
+        #[pin]
+        notified: tokio::sync::futures::Notified<'a>,
+    }
+
+    impl PinnedDrop for WaitForStream<'_> {
+        fn drop(this: Pin<&mut Self>) {
+            this.released.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Future for WaitForStream<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        self.project().notified.poll(cx)
+    }
+}
+
+/// The other end of a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Tcp(std::net::SocketAddr),
+    Unix(std::path::PathBuf),
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Channel {
+    pub(crate) fn new(
+        id: ChannelId,
+        endpoint: usize,
+        peer: Peer,
+        identifier: Option<i64>,
+        gauges: Arc<Gauges>,
+        sender: SendRequest<Bytes>,
+        driver: AbortHandle,
+        released: Arc<Released>,
+    ) -> Self {
+        Self { id, endpoint, peer, identifier, gauges, sender, driver, released }
+    }
+
+    pub(crate) fn sender(&self) -> SendRequest<Bytes> {
+        self.sender.clone()
+    }
+
+    /// A stream for one call that sends `bytes`, if the peer has one left.
+    pub(crate) fn try_stream(self: &Arc<Self>, bytes: usize) -> Option<StreamPermit> {
+        if !self.gauges.take_stream() {
+            return None;
+        }
+        self.gauges.bytes_in_flight.fetch_add(bytes, Ordering::Relaxed);
+        self.gauges.calls.fetch_add(1, Ordering::Relaxed);
+        Some(StreamPermit { channel: Arc::clone(self), bytes })
+    }
+
+    /// Cuts what is in flight and ends the driver.
+    pub(crate) fn cut(&self) {
+        self.gauges.start_draining();
+        self.driver.abort();
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        // The driver holds the socket; nobody is left who could use it.
+        self.driver.abort();
+    }
+}
+
+/// The right to one stream of a channel; given back when dropped, wherever the call was by then.
+pub(crate) struct StreamPermit {
+    channel: Arc<Channel>,
+    bytes: usize,
+}
+
+impl StreamPermit {
+    pub(crate) fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+}
+
+impl Drop for StreamPermit {
+    fn drop(&mut self) {
+        let gauges = &self.channel.gauges;
+        gauges.bytes_in_flight.fetch_sub(self.bytes, Ordering::Relaxed);
+        gauges.idle_since.store(gauges.millis_of_life(), Ordering::Relaxed);
+        gauges.give_stream_back();
+        self.channel.released.one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_streams_are_taken_than_the_peer_allows() {
+        let gauges = Gauges::new();
+        gauges.set_stream_limit(2);
+        assert!(gauges.take_stream());
+        assert!(gauges.take_stream());
+        assert!(!gauges.take_stream());
+        gauges.give_stream_back();
+        assert!(gauges.take_stream());
+        gauges.set_stream_limit(0);
+        gauges.give_stream_back();
+        gauges.give_stream_back();
+        assert!(!gauges.take_stream());
+    }
+
+    #[tokio::test]
+    async fn a_draining_channel_gives_no_stream_and_ends_with_its_last_call() {
+        let gauges = Gauges::new();
+        gauges.set_stream_limit(10);
+        assert!(gauges.take_stream());
+        gauges.start_draining();
+        assert!(!gauges.take_stream());
+        let mut drained = std::pin::pin!(gauges.drained());
+        assert!(futures_util::poll!(drained.as_mut()).is_pending());
+        gauges.give_stream_back();
+        drained.await;
+    }
+}

@@ -1,0 +1,141 @@
+//! HTTP/2 over an open stream: the settings we ask for, and the driver that keeps one connection going.
+//!
+//! Invariant: the driver ends exactly once, and says why. While it runs, the peer's stream limit, GOAWAY and the round
+//! trip time are known without asking.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::{Connection, SendRequest};
+use h2::{Ping, PingPong, Reason};
+use tokio::time::Instant;
+
+use crate::channel::Gauges;
+use crate::dial::{FirstBytes, Stream};
+
+/// What one answer may have in flight. A 10 MB answer over a link with 40 ms round trip takes as long as the link needs,
+/// not as long as the window forces it to; the memory is only taken by answers that are that large.
+const STREAM_WINDOW: u32 = 32 * 1024 * 1024;
+/// What all answers of a channel may have in flight.
+const CONNECTION_WINDOW: u32 = 128 * 1024 * 1024;
+/// The largest frame that we take: fewer frames, fewer wake-ups for big answers.
+const MAX_FRAME: u32 = 256 * 1024;
+/// How many streams that we reset are remembered, so that late frames for them are not an error.
+const REMEMBERED_RESETS: usize = 1024;
+/// Until the peer's SETTINGS have come: what most servers allow.
+const STREAMS_BEFORE_SETTINGS: usize = 100;
+
+/// An HTTP/2 connection whose greeting has been written; the peer's has not been awaited.
+pub(crate) async fn handshake(stream: Stream) -> Result<(SendRequest<Bytes>, Connection<Stream, Bytes>), h2::Error> {
+    h2::client::Builder::new()
+        .enable_push(false)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME)
+        .max_concurrent_reset_streams(REMEMBERED_RESETS)
+        .initial_max_send_streams(STREAMS_BEFORE_SETTINGS)
+        .handshake(stream)
+        .await
+}
+
+/// Why a driver ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// All calls of a draining channel were done, or its drain deadline passed.
+    Drained,
+    /// The peer closed the connection, or it broke.
+    Lost(Option<h2::Error>),
+    /// The peer did not answer a ping in time.
+    Silent(Duration),
+}
+
+impl End {
+    /// True when the peer complained about our pings (RFC 9113: ENHANCE_YOUR_CALM; gRPC: `too_many_pings`).
+    pub(crate) fn is_enhance_your_calm(&self) -> bool {
+        matches!(self, Self::Lost(Some(error)) if error.is_remote() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM))
+    }
+
+    /// What happened, as a clause.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Drained => "it was closed here".into(),
+            Self::Lost(None) => "the server closed it".into(),
+            Self::Lost(Some(error)) => error.to_string(),
+            Self::Silent(waited) => format!("the server did not answer a ping within {} s", waited.as_secs_f32()),
+        }
+    }
+}
+
+/// How a driver keeps an eye on its peer.
+#[derive(Clone, Copy)]
+pub(crate) struct Keepalive {
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+}
+
+/// Drives one connection to its end. `on_goaway` is called once when the peer announces the end and calls may still be
+/// in flight.
+pub(crate) async fn drive(
+    mut connection: Connection<Stream, Bytes>,
+    mut probe: SendRequest<Bytes>,
+    gauges: Arc<Gauges>,
+    first_bytes: Arc<FirstBytes>,
+    keepalive: Keepalive,
+    on_goaway: impl FnOnce(),
+) -> End {
+    let ping_pong = connection.ping_pong();
+    let mut on_goaway = Some(on_goaway);
+    let traffic = pin!(poll_fn(|cx| {
+        let polled = Pin::new(&mut connection).poll(cx);
+        gauges.set_stream_limit(probe.current_max_send_streams());
+        if on_goaway.is_some()
+            && let Poll::Ready(Err(_)) = probe.poll_ready(cx)
+            && let Some(on_goaway) = on_goaway.take()
+        {
+            gauges.start_draining();
+            on_goaway();
+        }
+        polled
+    }));
+    let watch = watch_peer(ping_pong, &gauges, &first_bytes, keepalive);
+    tokio::select! {
+        ended = traffic => End::Lost(ended.err()),
+        end = watch => end,
+        () = gauges.drained() => End::Drained,
+    }
+}
+
+/// Ends when the peer is found dead: silent for the interval (or suspected), and then no answer to a ping.
+async fn watch_peer(ping_pong: Option<PingPong>, gauges: &Gauges, first_bytes: &FirstBytes, keepalive: Keepalive) -> End {
+    let Some(mut ping_pong) = ping_pong else {
+        return std::future::pending().await;
+    };
+    loop {
+        let due = keepalive.interval.saturating_sub(first_bytes.silence());
+        let suspected = tokio::select! {
+            () = tokio::time::sleep(due) => false,
+            () = gauges.suspected() => true,
+        };
+        if !suspected && first_bytes.silence() < keepalive.interval {
+            continue;
+        }
+        let asked = Instant::now();
+        if ping_pong.send_ping(Ping::opaque()).is_err() {
+            // The connection is over; its own future says why.
+            return std::future::pending().await;
+        }
+        loop {
+            match tokio::time::timeout(keepalive.timeout, poll_fn(|cx| ping_pong.poll_pong(cx))).await {
+                Ok(Ok(_)) => break gauges.set_round_trip(asked.elapsed()),
+                Ok(Err(_)) => return std::future::pending().await,
+                // Other bytes have come meanwhile: the peer lives and the pong is queued behind them.
+                Err(_) if first_bytes.silence() < keepalive.timeout => {}
+                Err(_) => return End::Silent(keepalive.timeout),
+            }
+        }
+    }
+}

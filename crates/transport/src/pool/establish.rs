@@ -1,0 +1,243 @@
+//! Making one channel: dial, TLS, HTTP/2, Milvus's greeting.
+//!
+//! Invariant: what comes out is ready for calls, or an error that says which of the known failures it was. Dropping the
+//! future closes whatever it had opened.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::HeaderValue;
+use http::uri::Authority;
+use milvus_protocol::EncodedMessage;
+use tokio::time::Instant;
+
+use super::mismatch;
+use crate::channel::{Gauges, Peer};
+use crate::dial::{FirstBytes, Stream, connect_tcp, connect_unix, handshake_tls, interleave, resolve, silent, tls_error};
+use crate::error::{ConnectError, ConnectFailure, Phase};
+use crate::grpc::{Answer, Broken, CallMetadata, exchange, new_request_id};
+use crate::handshake::{Exchange, Greeting, greet};
+use crate::http2::{End, Keepalive, drive, handshake};
+use crate::target::{Endpoint, Host};
+use crate::tls::TlsOptions;
+
+/// An answer to a handshake has some hundred bytes.
+const MAX_HANDSHAKE_ANSWER: usize = 1024 * 1024;
+
+/// Where one endpoint's channels go, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) address: Arc<str>,
+    pub(crate) place: Place,
+    pub(crate) secure: bool,
+    pub(crate) authority: Authority,
+    pub(crate) tls: TlsOptions,
+}
+
+/// The place of an endpoint.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Tcp(Endpoint),
+    Unix(PathBuf),
+}
+
+impl Route {
+    /// The name to verify with TLS.
+    pub(crate) fn host(&self) -> String {
+        match &self.place {
+            Place::Tcp(Endpoint { host: Host::Name(name), .. }) => name.clone(),
+            Place::Tcp(Endpoint { host: Host::V4(ip), .. }) => ip.to_string(),
+            Place::Tcp(Endpoint { host: Host::V6(ip), .. }) => ip.to_string(),
+            Place::Unix(_) => "localhost".into(),
+        }
+    }
+}
+
+/// What the dialing needs to know.
+pub(crate) struct Dial {
+    pub(crate) route: Arc<Route>,
+    /// Addresses that are known and fresh; empty to look them up.
+    pub(crate) known: Vec<SocketAddr>,
+    /// Which of the addresses is tried first.
+    pub(crate) first: usize,
+    pub(crate) timeout: Duration,
+    pub(crate) keepalive: Keepalive,
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) user: String,
+}
+
+/// A channel that has greeted its Milvus.
+pub(crate) struct Established {
+    pub(crate) peer: Peer,
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) greeting: Greeting,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) sender: SendRequest<Bytes>,
+    pub(crate) driver: Driver,
+}
+
+/// The running driver of a connection; ends with it unless it is released.
+pub(crate) struct Driver {
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Driver {
+    /// From here on, someone else ends it.
+    pub(crate) fn release(mut self) -> Option<tokio::task::AbortHandle> {
+        self.task.take().map(|task| task.abort_handle())
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// A byte stream to a Milvus, before HTTP/2.
+pub(crate) struct Opened {
+    pub(crate) stream: Stream,
+    pub(crate) peer: Peer,
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+/// Makes a channel. `on_goaway` and `on_end` tell the pool what becomes of it later.
+pub(crate) async fn establish(
+    dial: Dial,
+    on_goaway: impl FnOnce() + Send + 'static,
+    on_end: impl FnOnce(End) + Send + 'static,
+) -> Result<Established, ConnectError> {
+    let began = Instant::now();
+    let outcome = try_establish(&dial, on_goaway, on_end).await;
+    outcome.map_err(|mut error| {
+        error.elapsed = began.elapsed();
+        error
+    })
+}
+
+async fn try_establish(
+    dial: &Dial,
+    on_goaway: impl FnOnce() + Send + 'static,
+    on_end: impl FnOnce(End) + Send + 'static,
+) -> Result<Established, ConnectError> {
+    let route = &dial.route;
+    let Opened { stream, peer, addresses } = open(dial).await?;
+    let first_bytes = stream.first_bytes();
+    let (sender, connection) = match handshake(stream).await {
+        Ok(connected) => connected,
+        Err(error) => return Err(mismatch::explain(route, &peer, &first_bytes, Some(&error), dial.timeout).await),
+    };
+    let gauges = Arc::new(Gauges::new());
+    let driving = drive(connection, sender.clone(), Arc::clone(&gauges), Arc::clone(&first_bytes), dial.keepalive, on_goaway);
+    let (report, mut reported) = tokio::sync::oneshot::channel();
+    let driver = Driver {
+        task: Some(tokio::spawn(async move {
+            let end = driving.await;
+            // During the greeting the end belongs to it; afterwards to the pool.
+            if let Err(end) = report.send(end) {
+                on_end(end);
+            }
+        })),
+    };
+    let greeter = Greeter { dial, sender: sender.clone() };
+    let greeting = tokio::select! {
+        greeting = greet(&greeter, &route.address, &dial.user, dial.authorization.is_none()) => greeting,
+        () = tokio::time::sleep(dial.timeout) => return Err(unanswered(route, &first_bytes)),
+    };
+    match greeting {
+        Ok(greeting) => {
+            reported.close();
+            match reported.try_recv() {
+                Ok(end) => Err(ConnectError::new(ConnectFailure::HandshakeBroken, Phase::Handshake, &route.address, end.describe())),
+                Err(_) => Ok(Established { peer, addresses, greeting, gauges, sender, driver }),
+            }
+        }
+        Err(error) if error.failure == ConnectFailure::HandshakeBroken => {
+            let end = tokio::time::timeout(Duration::from_millis(100), &mut reported).await;
+            let cause = match &end {
+                Ok(Ok(End::Lost(Some(error)))) => Some(error),
+                _ => None,
+            };
+            if first_bytes.is_http2() && find_tls(cause).is_none() {
+                return Err(error);
+            }
+            Err(mismatch::explain(route, &peer, &first_bytes, cause, dial.timeout).await)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn find_tls(cause: Option<&h2::Error>) -> Option<&rustls::Error> {
+    cause.and_then(h2::Error::get_io).and_then(crate::tls::find_tls_error)
+}
+
+/// The deadline passed while Milvus's greeting was awaited.
+fn unanswered(route: &Route, first_bytes: &FirstBytes) -> ConnectError {
+    if first_bytes.is_http2() {
+        let detail = "HTTP/2 is spoken, but the handshake was not answered in time (so it is while Milvus starts, and when it hangs)";
+        ConnectError::new(ConnectFailure::ProxyNotReady, Phase::Handshake, &route.address, detail)
+    } else if first_bytes.first().is_empty() {
+        silent(Phase::Http2, &route.address)
+    } else {
+        ConnectError::new(ConnectFailure::NotHttp2, Phase::Http2, &route.address, "it began with other bytes and then fell silent")
+    }
+}
+
+/// Opens the stream: DNS, TCP or Unix socket, TLS.
+pub(crate) async fn open(dial: &Dial) -> Result<Opened, ConnectError> {
+    let route = &dial.route;
+    let endpoint = match &route.place {
+        Place::Unix(path) => {
+            let stream = connect_unix(path, &route.address).await?;
+            return Ok(Opened { stream: Stream::unix(stream), peer: Peer::Unix(path.clone()), addresses: Vec::new() });
+        }
+        Place::Tcp(endpoint) => endpoint,
+    };
+    let addresses = if dial.known.is_empty() { resolve(endpoint, &route.address).await? } else { dial.known.clone() };
+    let (tcp, peer) = connect_tcp(&interleave(&addresses, dial.first), &route.address, dial.timeout).await?;
+    let peer = Peer::Tcp(peer);
+    if !route.secure {
+        return Ok(Opened { stream: Stream::tcp(tcp), peer, addresses });
+    }
+    match handshake_tls(tcp, &route.host(), &route.tls, &route.address, dial.timeout).await {
+        Ok((stream, _)) => Ok(Opened { stream, peer, addresses }),
+        Err(error) => Err(mismatch::explain_tls(route, &peer, error, dial.timeout).await),
+    }
+}
+
+/// What the bytes of a broken TLS stream say, where it was TLS that broke.
+pub(crate) fn tls_cause(route: &Route, cause: Option<&h2::Error>) -> Option<ConnectError> {
+    let io = cause.and_then(h2::Error::get_io)?;
+    find_tls(cause)?;
+    // The error is shared with the connection; its kind and text make an equal one.
+    let tls = crate::tls::find_tls_error(io)?.clone();
+    Some(tls_error(std::io::Error::new(io.kind(), tls), &route.tls, &route.address, Phase::Tls))
+}
+
+struct Greeter<'a> {
+    dial: &'a Dial,
+    sender: SendRequest<Bytes>,
+}
+
+impl Exchange for Greeter<'_> {
+    async fn exchange(&self, path: &'static str, message: EncodedMessage) -> Result<Answer, Broken> {
+        let request_id = new_request_id();
+        let request = CallMetadata {
+            secure: self.dial.route.secure,
+            authority: &self.dial.route.authority,
+            path,
+            authorization: self.dial.authorization.as_ref(),
+            database: None,
+            identifier: None,
+            request_id: &request_id,
+            remaining: Some(self.dial.timeout),
+        };
+        exchange(self.sender.clone(), request.into_request(), &message, MAX_HANDSHAKE_ANSWER).await
+    }
+}
