@@ -226,6 +226,13 @@ pin_project_lite::pin_project! {
     }
 }
 
+impl WaitForStream<'_> {
+    /// Sees what is given back from now on, also before the first poll.
+    pub(crate) fn enable(self: Pin<&mut Self>) {
+        self.project().notified.enable();
+    }
+}
+
 impl Future for WaitForStream<'_> {
     type Output = ();
 
@@ -341,7 +348,7 @@ mod tests {
         gauges.start_draining();
         assert!(!gauges.take_stream());
         let mut drained = std::pin::pin!(gauges.drained());
-        assert!(futures_util::poll!(drained.as_mut()).is_pending());
+        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(drained.as_mut().poll(cx))).await.is_pending());
         gauges.give_stream_back();
         drained.await;
     }

@@ -12,6 +12,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Response, StatusCode};
+use milvus_protocol::EncodedMessage;
 
 
 mod metadata;

@@ -10,10 +10,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::StatusCode;
 use milvus_protocol::common::{ClientInfo, ErrorCode, Status};
 use milvus_protocol::milvus::{ConnectRequest, ConnectResponse, GetVersionRequest, GetVersionResponse};
-use milvus_protocol::{EncodedMessage, decode_message, rpc};
+use milvus_protocol::{EncodedMessage, decode_message, encode_grpc_frame, rpc};
 
 use crate::error::{ConnectError, ConnectFailure, GrpcCode, Phase, ServerAnswer};
 use crate::grpc::{Answer, Broken};
+
+/// A greeting has some hundred bytes, and the user's name.
+const MOST: usize = 1024 * 1024;
 
 /// What a Milvus says of itself in the handshake. Fields that the server does not fill in are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -45,7 +48,7 @@ pub(crate) trait Exchange {
 pub(crate) async fn greet(exchange: &impl Exchange, address: &Arc<str>, user: &str, anonymous: bool) -> Result<Greeting, ConnectError> {
     let judge = Judge { address, anonymous };
     let request = ConnectRequest { base: None, client_info: Some(client_info(user)) };
-    let answer = exchange.exchange(rpc::CONNECT.path(), EncodedMessage::new(&request)).await.map_err(|broken| judge.broken(broken))?;
+    let answer = exchange.exchange(rpc::CONNECT.path(), judge.encode(&request)?).await.map_err(|broken| judge.broken(broken))?;
     if answer.status.code == GrpcCode::Unimplemented {
         // Said before the credentials were looked at.
         return greet_by_version(exchange, &judge).await;
@@ -65,7 +68,7 @@ pub(crate) async fn greet(exchange: &impl Exchange, address: &Arc<str>, user: &s
 }
 
 async fn greet_by_version(exchange: &impl Exchange, judge: &Judge<'_>) -> Result<Greeting, ConnectError> {
-    let request = EncodedMessage::new(&GetVersionRequest {});
+    let request = judge.encode(&GetVersionRequest {})?;
     let answer = exchange.exchange(rpc::GET_VERSION.path(), request).await.map_err(|broken| judge.broken(broken))?;
     if answer.status.code == GrpcCode::Unimplemented {
         return Err(ConnectError::new(
@@ -88,6 +91,10 @@ pub(crate) struct Judge<'a> {
 }
 
 impl Judge<'_> {
+    fn encode(&self, request: &impl prost::Message) -> Result<EncodedMessage, ConnectError> {
+        encode_grpc_frame(request, MOST).map_err(|error| ConnectError::new(ConnectFailure::InvalidConfiguration, Phase::Configuration, self.address, error.to_string()))
+    }
+
     fn message<M: prost::Message + Default>(&self, answer: Answer) -> Result<M, ConnectError> {
         if answer.status.code != GrpcCode::Ok {
             return Err(self.answered(ServerAnswer::from_grpc(answer.status.code, answer.status.message)));

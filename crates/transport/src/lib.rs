@@ -7,22 +7,39 @@
 //! Nothing in this crate knows aliases as more than a name to put into errors; the registry of them is
 //! `milvus-connections`.
 
+mod attempt;
+mod channel;
 mod config;
+mod connection;
 mod credentials;
 mod dial;
 mod error;
-// mod grpc;
+mod event;
+mod grpc;
+mod handshake;
+mod http2;
+mod in_process;
 mod options;
+mod pool;
+mod statistics;
+mod status;
 mod target;
 mod tls;
 
+pub use channel::ChannelId;
 pub use config::{ConnectionConfig, Fingerprint};
+pub use connection::{CallOptions, Connection};
 pub use credentials::{CredentialError, CredentialSource, Credentials, SecretString};
 pub use dial::TlsFacts;
 pub use error::{
     Applied, ConnectError, ConnectFailure, Error, ErrorKind, GrpcCode, Phase, ServerAnswer,
 };
+pub use event::{Event, EventKind, Events};
+pub use handshake::ServerDescription;
+pub use in_process::RequestBody;
 pub use options::ConnectionOptions;
+pub use statistics::CallStatistics;
+pub use status::{ChannelStatus, ConnectionState, ConnectionStatus};
 pub use target::{
     DEFAULT_HOST, DEFAULT_PORT, DEFAULT_SECURE_PORT, Endpoint, Host, ParsedUri, Target,
     TargetError, TargetFault, parse_address, parse_uri,

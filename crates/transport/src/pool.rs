@@ -187,9 +187,8 @@ impl Pool {
             changed.borrow_and_update();
             let mut released = std::pin::pin!(self.released.wait());
             // Registered before the second look, so that nothing is missed in between.
-            if futures_util::poll!(released.as_mut()).is_pending()
-                && let Some(permit) = self.look_again(bytes)?
-            {
+            released.as_mut().enable();
+            if let Some(permit) = self.look_again(bytes)? {
                 return Ok(permit);
             }
             tokio::select! {

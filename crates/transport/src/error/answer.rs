@@ -72,6 +72,8 @@ pub struct ServerAnswer {
     reason: String,
     retriable: bool,
     input_error: bool,
+    #[serde(skip)]
+    rate_limited: bool,
 }
 
 impl ServerAnswer {
@@ -84,6 +86,7 @@ impl ServerAnswer {
             reason: message,
             retriable: false,
             input_error: false,
+            rate_limited: false,
         }
     }
 
@@ -103,6 +106,7 @@ impl ServerAnswer {
             reason,
             retriable: status.retriable,
             input_error: status.is_input_error(),
+            rate_limited: status.is_rate_limited(),
         }
     }
 
@@ -129,6 +133,11 @@ impl ServerAnswer {
     /// True when the server marked the error as one that may pass.
     pub fn retriable(&self) -> bool {
         self.retriable
+    }
+
+    /// True when Milvus said that the rate of calls is limited.
+    pub(crate) fn is_rate_limited(&self) -> bool {
+        self.rate_limited
     }
 
     /// True when the server marked the request as wrong.

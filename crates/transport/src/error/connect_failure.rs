@@ -278,6 +278,17 @@ impl ConnectError {
         }
     }
 
+    /// The credentials could not be read before the dial.
+    pub(crate) fn unreadable_credentials(address: &Arc<str>, error: CredentialError) -> Self {
+        Self::new(ConnectFailure::CredentialsUnreadable, Phase::Configuration, address, error.to_string()).with_source(error)
+    }
+
+    /// A channel that had been ready is gone.
+    pub(crate) fn lost(address: &Arc<str>, peer: &str, end: &End) -> Self {
+        let detail = format!("the channel to {peer} is gone: {}", end.describe());
+        Self::new(ConnectFailure::ChannelLost, Phase::Exchange, address, detail)
+    }
+
     pub(crate) fn with_source(
         mut self,
         source: impl std::error::Error + Send + Sync + 'static,

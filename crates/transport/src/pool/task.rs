@@ -187,6 +187,9 @@ impl Task {
         self.ready.push(channel);
         self.down_since = None;
         self.changed = true;
+        if let Some(slots) = self.slots.get_mut(endpoint) {
+            slots.last_error = None;
+        }
         if let Some(old) = old {
             self.drain(old, "replaced");
         }

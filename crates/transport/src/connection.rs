@@ -1,0 +1,399 @@
+//! The handle that users of a connection hold: an alias, a database, and a lease on a pool (or a service in this
+//! process).
+//!
+//! Invariant: a handle is cheap to clone; all clones of one handle close together; two handles to one target share
+//! their pool and nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::uri::Authority;
+use milvus_protocol::milvus::{ConnectRequest, ConnectResponse};
+use milvus_protocol::rpc::{self, OperationClass, Rpc};
+use milvus_protocol::{EncodedMessage, decode_message, encode_grpc_frame};
+use tokio::time::Instant;
+
+use crate::attempt::{self, Call};
+use crate::config::ConnectionConfig;
+use crate::credentials::CredentialSource;
+use crate::error::{ConnectError, ConnectFailure, Error, ErrorKind, Phase, ServerAnswer};
+use crate::event::Events;
+use crate::grpc::{CallMetadata, new_request_id};
+use crate::handshake::{Judge, ServerDescription};
+use crate::in_process::{self, RequestBody, Tower};
+use crate::pool::{Command, Lease, NoStream, routes};
+use crate::status::{ConnectionState, ConnectionStatus};
+
+/// What servers call the database that calls go to when they name none.
+const DEFAULT_DATABASE: &str = "default";
+/// The deadline of a call that is made to stay open.
+const LONG_POLL_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// One connection to one Milvus. Cheap to clone.
+///
+/// ```no_run
+/// use milvus_protocol::{milvus::GetVersionRequest, rpc};
+/// use milvus_transport::{Connection, ConnectionConfig, Credentials, parse_uri};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = ConnectionConfig::new(parse_uri("http://localhost:19530")?.target)
+///     .credentials(Credentials::password("root", "Milvus"));
+/// let connection = Connection::connect("default", config).await?;
+/// let answer = connection.call(&rpc::GET_VERSION, GetVersionRequest {}).await?;
+/// println!("{}", answer.version);
+/// connection.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Connection {
+    shared: Arc<Shared>,
+    database: Database,
+}
+
+struct Shared {
+    alias: Arc<str>,
+    address: Arc<str>,
+    config: ConnectionConfig,
+    backend: Backend,
+}
+
+enum Backend {
+    Network(Lease),
+    InProcess { service: Box<dyn in_process::Service>, closed: std::sync::atomic::AtomicBool },
+}
+
+/// The database of a handle, as text and as metadata.
+#[derive(Clone)]
+struct Database {
+    name: Arc<str>,
+    header: Option<HeaderValue>,
+}
+
+impl Database {
+    fn new(name: &str) -> Option<Self> {
+        let header = if name.is_empty() { None } else { Some(HeaderValue::from_str(name).ok()?) };
+        Some(Self { name: name.into(), header })
+    }
+}
+
+/// What one call does differently; see [`Connection::call_with`].
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// How long the call may take, over everything; `None` for the connection's `call_timeout`.
+    pub timeout: Option<Duration>,
+    /// What may be done with the call when nobody knows whether an attempt was applied; `None` for what the table of
+    /// calls says of this request.
+    pub class: Option<OperationClass>,
+    /// The id under which the server traces the call; `None` for one of ours.
+    pub request_id: Option<String>,
+}
+
+impl CallOptions {
+    /// With this much time.
+    pub fn timeout(timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..Self::default() }
+    }
+}
+
+impl Connection {
+    /// Connects: returns once the target has answered Milvus's handshake with the given credentials and has the
+    /// database, within `connect_timeout`. The alias is used in errors and snapshots.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Connect`] with the failure that was found, as soon as it is known; `InvalidConfiguration` before
+    /// anything is sent.
+    pub async fn connect(alias: &str, config: ConnectionConfig) -> Result<Self, Error> {
+        let alias: Arc<str> = alias.into();
+        let address: Arc<str> = config.target.address().into();
+        let Some(database) = Database::new(&config.database) else {
+            return Err(Error::invalid_configuration(&alias, &address, format!("{:?} is no valid database name", config.database)));
+        };
+        let routes = routes(&config).map_err(|error| Error::connect(&alias, &error))?;
+        let timeout = config.options.connect_timeout;
+        let deadline = Instant::now() + timeout;
+        let lease = Lease::take(&config, routes);
+        let outcome = tokio::time::timeout_at(deadline, lease.pool().connected()).await;
+        let failed = match outcome {
+            Ok(Ok(())) => None,
+            Ok(Err(NoStream::Down(error))) => Some(Error::connect(&alias, &error)),
+            Ok(Err(NoStream::Closed)) => Some(Error::new(ErrorKind::Closed, Phase::Waiting, &alias, &address, "it was closed while it was being made")),
+            Err(_) => {
+                let detail = format!("not connected within {:.1} s", timeout.as_secs_f32());
+                Some(match &lease.pool().snapshot().last_error {
+                    Some(error) => Error::connect(&alias, error),
+                    None => Error::connect(&alias, &ConnectError::new(ConnectFailure::TimedOut, Phase::Tcp, &address, detail)),
+                })
+            }
+        };
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let shared = Arc::new(Shared { alias, address, config, backend: Backend::Network(lease) });
+        let connection = Self { shared, database };
+        connection.check_database(deadline).await?;
+        Ok(connection)
+    }
+
+    /// A connection to a service in this process.
+    ///
+    /// # Errors
+    /// `InvalidConfiguration` when the database's name can't be one.
+    pub fn in_process<S, B>(alias: &str, config: ConnectionConfig, service: S) -> Result<Self, Error>
+    where
+        S: tower_service::Service<http::Request<RequestBody>, Response = http::Response<B>> + Clone + Send + 'static,
+        S::Error: std::fmt::Display + Send,
+        S::Future: Send,
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: std::fmt::Display + Send,
+    {
+        let alias: Arc<str> = alias.into();
+        let address: Arc<str> = config.target.address().into();
+        let Some(database) = Database::new(&config.database) else {
+            return Err(Error::invalid_configuration(&alias, &address, format!("{:?} is no valid database name", config.database)));
+        };
+        let service = Box::new(Tower(std::sync::Mutex::new(service)));
+        let backend = Backend::InProcess { service, closed: false.into() };
+        Ok(Self { shared: Arc::new(Shared { alias, address, config, backend }), database })
+    }
+
+    /// Asks whether the handle's database exists, where it names one: the pool's own handshake names none, since a pool
+    /// is shared by handles with different databases.
+    async fn check_database(&self, deadline: Instant) -> Result<(), Error> {
+        let name = &self.database.name;
+        if name.is_empty() || **name == *DEFAULT_DATABASE {
+            return Ok(());
+        }
+        let options = CallOptions::timeout(deadline.saturating_duration_since(Instant::now()));
+        let failed = match self.call_with(&rpc::CONNECT, ConnectRequest::default(), options).await {
+            Ok(ConnectResponse { .. }) => return Ok(()),
+            // A server without it has no databases to choose from, or says so with the first call.
+            Err(error) if error.kind() == ErrorKind::Unimplemented => return Ok(()),
+            Err(error) => error,
+        };
+        let Some(answer) = failed.answer() else {
+            return Err(failed);
+        };
+        let anonymous = self.authorization_is_missing();
+        let error = Judge { address: &self.shared.address, anonymous }.answered(answer.clone());
+        Err(Error::connect(&self.shared.alias, &ConnectError { detail: format!("{name:?}"), ..error }))
+    }
+
+    fn authorization_is_missing(&self) -> bool {
+        matches!(&self.shared.config.credentials, CredentialSource::Fixed(credentials) if credentials.is_anonymous())
+    }
+
+    /// Makes a call. An empty `db_name` in the request is filled with the handle's database.
+    ///
+    /// # Errors
+    /// Typed and complete: see [`Error`]. [`Error::applied`] says whether a write may have been done.
+    pub async fn call<Req, Res>(&self, rpc: &Rpc<Req, Res>, request: Req) -> Result<Res, Error>
+    where
+        Req: prost::Message,
+        Res: prost::Message + Default,
+    {
+        self.call_with(rpc, request, CallOptions::default()).await
+    }
+
+    /// Makes a call with options of its own.
+    ///
+    /// # Errors
+    /// As [`Connection::call`].
+    pub async fn call_with<Req, Res>(&self, rpc: &Rpc<Req, Res>, mut request: Req, options: CallOptions) -> Result<Res, Error>
+    where
+        Req: prost::Message,
+        Res: prost::Message + Default,
+    {
+        if let Some(database) = rpc.database_mut(&mut request)
+            && database.is_empty()
+        {
+            database.push_str(&self.database.name);
+        }
+        let class = options.class.unwrap_or_else(|| rpc.class_of(&request));
+        let message = self.encode(rpc, &request)?;
+        // From here on only the encoded bytes are needed, of all attempts.
+        drop(request);
+        let mut decoded = None;
+        let mut check = |bytes| {
+            let response: Res = decode_message(bytes)?;
+            let failed = rpc.status(&response).filter(|status| !status.is_success()).map(ServerAnswer::from_status);
+            decoded = Some(response);
+            Ok(failed)
+        };
+        self.run(rpc.info(), class, &message, options, &mut check).await?;
+        decoded.ok_or_else(|| self.error(ErrorKind::Decode, Phase::Decode, "there was no message in it"))
+    }
+
+    fn encode<Req: prost::Message, Res>(&self, rpc: &Rpc<Req, Res>, request: &Req) -> Result<EncodedMessage, Error> {
+        encode_grpc_frame(request, self.shared.config.options.max_request_bytes).map_err(|error| {
+            let hint = "Send it in smaller parts, or raise max_request_bytes together with the server's limit.";
+            let detail = format!("it has {} bytes, the limit is {} bytes", error.length, error.limit);
+            self.error(ErrorKind::RequestTooLarge, Phase::Configuration, detail).with_call(rpc.name(), 0, Duration::ZERO).with_hint(hint)
+        })
+    }
+
+    async fn run(
+        &self,
+        info: &'static rpc::RpcInfo,
+        class: OperationClass,
+        message: &EncodedMessage,
+        options: CallOptions,
+        check: &mut attempt::Check<'_>,
+    ) -> Result<(), Error> {
+        let began = Instant::now();
+        let usual = match class {
+            OperationClass::LongPoll => LONG_POLL_TIMEOUT,
+            _ => self.shared.config.options.call_timeout,
+        };
+        let request_id = options.request_id.and_then(|id| HeaderValue::try_from(id).ok()).unwrap_or_else(new_request_id);
+        let deadline = began + options.timeout.unwrap_or(usual);
+        let database = self.database.header.clone();
+        let call = Call { info, class, message, database, request_id, began, deadline, alias: &self.shared.alias };
+        match &self.shared.backend {
+            Backend::Network(lease) if lease.is_open() => {
+                let pool = lease.pool();
+                let outcome = attempt::run(pool, &call, check).await;
+                match &outcome {
+                    Ok(()) => {
+                        pool.budget.success();
+                        pool.statistics.succeeded(began.elapsed());
+                    }
+                    Err(_) => pool.statistics.failed(),
+                }
+                outcome
+            }
+            Backend::InProcess { service, closed } if !closed.load(std::sync::atomic::Ordering::Acquire) => self.run_in_process(&**service, &call, check).await,
+            _ => Err(self.error(ErrorKind::Closed, Phase::Waiting, "").with_call(info.name, 0, Duration::ZERO).with_hint("Connect again.")),
+        }
+    }
+
+    async fn run_in_process(&self, service: &dyn in_process::Service, call: &Call<'_>, check: &mut attempt::Check<'_>) -> Result<(), Error> {
+        static AUTHORITY: std::sync::LazyLock<Authority> = std::sync::LazyLock::new(|| Authority::from_static("localhost"));
+        let request = CallMetadata {
+            secure: false,
+            authority: &AUTHORITY,
+            path: call.info.path,
+            authorization: None,
+            database: call.database.as_ref(),
+            identifier: None,
+            request_id: &call.request_id,
+            remaining: None,
+        };
+        let request = request.into_request().map(|()| RequestBody::new(call.message));
+        let outcome = tokio::time::timeout_at(call.deadline, service.call(request)).await;
+        let failed = |error: Error| error.with_call(call.info.name, 1, call.began.elapsed());
+        let answer = outcome.map_err(|_| failed(self.error(ErrorKind::DeadlineExceeded, Phase::Exchange, "").with_applied(attempt::unknown(call.class))))?;
+        attempt::judge_in_process(answer, call, &self.shared.address, check).map_err(failed)
+    }
+
+    fn error(&self, kind: ErrorKind, phase: Phase, detail: impl Into<String>) -> Error {
+        Error::new(kind, phase, &self.shared.alias, &self.shared.address, detail)
+    }
+
+    /// The same connection with another database. Nothing is sent.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when the name can't be one.
+    pub fn with_database(&self, name: &str) -> Result<Self, Error> {
+        match Database::new(name) {
+            Some(database) => Ok(Self { shared: Arc::clone(&self.shared), database }),
+            None => Err(Error::invalid_request(&self.shared.alias, None, format!("{name:?} is no valid database name"))),
+        }
+    }
+
+    /// The database of calls that name none; empty for the server's default one.
+    pub fn database(&self) -> &str {
+        &self.database.name
+    }
+
+    /// The alias under which this handle was made.
+    pub fn alias(&self) -> &str {
+        &self.shared.alias
+    }
+
+    /// The target's address.
+    pub fn address(&self) -> &str {
+        &self.shared.address
+    }
+
+    /// The configuration that this handle was made with.
+    pub fn config(&self) -> &ConnectionConfig {
+        &self.shared.config
+    }
+
+    /// The same for all handles to one target, whatever their alias, credentials or database: what session timestamps
+    /// are kept by.
+    pub fn logical_target(&self) -> &str {
+        &self.shared.address
+    }
+
+    /// What the server said of itself in its last handshake; empty for a service in this process.
+    pub fn server(&self) -> ServerDescription {
+        match &self.shared.backend {
+            Backend::Network(lease) => (**lease.pool().server.load()).clone(),
+            Backend::InProcess { .. } => ServerDescription::default(),
+        }
+    }
+
+    /// True when calls can be made: not closed.
+    pub fn is_open(&self) -> bool {
+        match &self.shared.backend {
+            Backend::Network(lease) => lease.is_open() && !lease.pool().is_over() && !lease.pool().is_closing(),
+            Backend::InProcess { closed, .. } => !closed.load(std::sync::atomic::Ordering::Acquire),
+        }
+    }
+
+    /// How the connection is at this moment.
+    pub fn status(&self) -> ConnectionStatus {
+        match &self.shared.backend {
+            Backend::Network(lease) => {
+                let status = ConnectionStatus::of_pool(&self.shared.alias, &self.database.name, lease.pool());
+                if lease.is_open() { status } else { ConnectionStatus { state: ConnectionState::Closed, ..status } }
+            }
+            Backend::InProcess { .. } => {
+                let state = if self.is_open() { ConnectionState::Ready } else { ConnectionState::Closed };
+                ConnectionStatus::in_process(&self.shared.alias, &self.shared.address, &self.database.name, state)
+            }
+        }
+    }
+
+    /// What happens to the channels from now on. A service in this process has none.
+    pub fn events(&self) -> Events {
+        Events::new(match &self.shared.backend {
+            Backend::Network(lease) => Some(lease.pool().events.subscribe()),
+            Backend::InProcess { .. } => None,
+        })
+    }
+
+    /// Replaces the credentials of the pool behind this handle, for all handles that share it; the next attempt of
+    /// every call uses them. Channels stay.
+    pub fn update_credentials(&self, credentials: impl Into<CredentialSource>) {
+        if let Backend::Network(lease) = &self.shared.backend {
+            lease.pool().authorization.replace(credentials.into());
+            lease.pool().command(Command::CredentialsChanged);
+        }
+    }
+
+    /// Closes this handle and its clones. Calls in flight have `drain_timeout` to end, then they are cut. Where other
+    /// handles share the pool, it stays open for them. Closing twice is fine.
+    pub async fn close(&self) {
+        match &self.shared.backend {
+            Backend::Network(lease) => lease.close(self.shared.config.options.drain_timeout).await,
+            Backend::InProcess { closed, .. } => closed.store(true, std::sync::atomic::Ordering::Release),
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("alias", &self.shared.alias)
+            .field("address", &self.shared.address)
+            .field("database", &self.database.name)
+            .field("state", &self.status().state)
+            .finish_non_exhaustive()
+    }
+}
