@@ -43,7 +43,8 @@ pub(crate) struct Call<'a> {
 }
 
 /// Decodes an answer; `Some` when Milvus's own status inside it is an error.
-pub(crate) type Check<'c> = dyn FnMut(Bytes) -> Result<Option<ServerAnswer>, DecodeError> + Send + 'c;
+pub(crate) type Check<'c> =
+    dyn FnMut(Bytes) -> Result<Option<ServerAnswer>, DecodeError> + Send + 'c;
 
 /// What comes after an attempt.
 enum Next {
@@ -58,7 +59,15 @@ enum Next {
 /// Makes attempts until the call has succeeded, has failed for good, or its deadline passes.
 pub(crate) async fn run(pool: &Pool, call: &Call<'_>, check: &mut Check<'_>) -> Result<(), Error> {
     let mut timer = std::pin::pin!(tokio::time::sleep_until(call.deadline));
-    let mut attempts = Attempts { pool, call, made: 0, refused: 0, waits: 0, throttles: 0, authorized_again: false };
+    let mut attempts = Attempts {
+        pool,
+        call,
+        made: 0,
+        refused: 0,
+        waits: 0,
+        throttles: 0,
+        authorized_again: false,
+    };
     loop {
         match attempts.next(timer.as_mut(), check).await {
             Next::Done => return Ok(()),
@@ -100,11 +109,17 @@ impl Attempts<'_> {
         };
         let authorization = match self.pool.authorization.current().await {
             Ok(authorization) => authorization,
-            Err(error) => return Next::Fail(self.error(ErrorKind::Unauthenticated, Phase::Configuration, error.to_string())),
+            Err(error) => {
+                return Next::Fail(self.error(
+                    ErrorKind::Unauthenticated,
+                    Phase::Configuration,
+                    error.to_string(),
+                ));
+            }
         };
         self.made += 1;
         let request = self.metadata(&permit, &authorization).into_request();
-        let sender = permit.channel().sender();
+        let sender = permit.channel().sender.clone();
         let outcome = tokio::select! {
             biased;
             outcome = exchange(sender, request, self.call.message, self.pool.options.max_response_bytes) => outcome,
@@ -123,10 +138,18 @@ impl Attempts<'_> {
         }
     }
 
-    fn metadata<'m>(&'m self, permit: &'m StreamPermit, authorization: &'m Authorization) -> CallMetadata<'m> {
+    fn metadata<'m>(
+        &'m self,
+        permit: &'m StreamPermit,
+        authorization: &'m Authorization,
+    ) -> CallMetadata<'m> {
         let channel = permit.channel();
         // A channel's endpoint is an index that its pool made; the first route stands in for none.
-        let route = self.pool.routes.get(channel.endpoint).unwrap_or(&self.pool.routes[0]);
+        let route = self
+            .pool
+            .routes
+            .get(channel.endpoint)
+            .unwrap_or(&self.pool.routes[0]);
         CallMetadata {
             secure: route.secure,
             authority: &route.authority,
@@ -152,45 +175,97 @@ impl Attempts<'_> {
                 if self.refused <= REFUSALS_AT_ONCE {
                     return Next::Again;
                 }
-                let refused = self.error(ErrorKind::Unavailable, Phase::Exchange, "the server refuses new calls on every channel");
+                let refused = self.error(
+                    ErrorKind::Unavailable,
+                    Phase::Exchange,
+                    "the server refuses new calls on every channel",
+                );
                 Next::Later(self.wait(), refused.with_source(Arc::new(error)))
             }
             Broken::MaybeSent(error) => {
-                let detail = format!("{} (channel {} to {})", error, permit.channel().id, permit.channel().peer);
-                let broke = self.error(ErrorKind::Transport, Phase::Exchange, detail).with_applied(self.unknown()).with_source(Arc::new(error));
+                let detail = format!(
+                    "{} (channel {} to {})",
+                    error,
+                    permit.channel().id,
+                    permit.channel().peer
+                );
+                let broke = self
+                    .error(ErrorKind::Transport, Phase::Exchange, detail)
+                    .with_applied(self.unknown())
+                    .with_source(Arc::new(error));
                 self.again_if_harmless(broke)
             }
-            Broken::Malformed(detail) => Next::Fail(self.error(ErrorKind::Decode, Phase::Decode, detail).with_applied(self.unknown())),
+            Broken::Malformed(detail) => Next::Fail(
+                self.error(ErrorKind::Decode, Phase::Decode, detail)
+                    .with_applied(self.unknown()),
+            ),
             Broken::TooLarge { len, limit } => {
                 let detail = format!("it has {len} bytes, the limit is {limit} bytes");
-                let hint = "Ask for fewer rows or output fields at once, or raise max_response_bytes.";
-                Next::Fail(self.error(ErrorKind::ResponseTooLarge, Phase::Decode, detail).with_hint(hint).with_applied(self.unknown()))
+                let hint =
+                    "Ask for fewer rows or output fields at once, or raise max_response_bytes.";
+                Next::Fail(
+                    self.error(ErrorKind::ResponseTooLarge, Phase::Decode, detail)
+                        .with_hint(hint)
+                        .with_applied(self.unknown()),
+                )
             }
-            Broken::NotGrpc { status, content_type } => {
-                let detail = format!("something in front of Milvus answered HTTP {status} ({content_type})");
+            Broken::NotGrpc {
+                status,
+                content_type,
+            } => {
+                let detail =
+                    format!("something in front of Milvus answered HTTP {status} ({content_type})");
                 let kind = match status {
-                    StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => ErrorKind::Unavailable,
-                    _ => return Next::Fail(self.error(ErrorKind::Answered, Phase::Answered, detail).with_applied(self.unknown())),
+                    StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::GATEWAY_TIMEOUT => ErrorKind::Unavailable,
+                    _ => {
+                        return Next::Fail(
+                            self.error(ErrorKind::Answered, Phase::Answered, detail)
+                                .with_applied(self.unknown()),
+                        );
+                    }
                 };
-                self.again_if_harmless(self.error(kind, Phase::Answered, detail).with_applied(self.unknown()))
+                self.again_if_harmless(
+                    self.error(kind, Phase::Answered, detail)
+                        .with_applied(self.unknown()),
+                )
             }
         }
     }
 
-    async fn answered(&mut self, answer: Answer, sent: &Arc<Authorization>, check: &mut Check<'_>) -> Next {
+    async fn answered(
+        &mut self,
+        answer: Answer,
+        sent: &Arc<Authorization>,
+        check: &mut Check<'_>,
+    ) -> Next {
         if answer.status.code != GrpcCode::Ok {
-            return self.answered_by_grpc(ServerAnswer::from_grpc(answer.status.code, answer.status.message), sent).await;
+            return self
+                .answered_by_grpc(
+                    ServerAnswer::from_grpc(answer.status.code, answer.status.message),
+                    sent,
+                )
+                .await;
         }
         match check(answer.message.unwrap_or_default()) {
             Ok(None) => Next::Done,
             Ok(Some(answer)) if answer.is_rate_limited() => self.throttled(answer),
             Ok(Some(answer)) if answer.retriable() => {
-                let error = self.error(ErrorKind::Answered, Phase::Answered, "").with_answer(answer).with_applied(self.unknown());
+                let error = self
+                    .error(ErrorKind::Answered, Phase::Answered, "")
+                    .with_answer(answer)
+                    .with_applied(self.unknown());
                 self.again_if_harmless(error)
             }
-            Ok(Some(answer)) => Next::Fail(self.error(ErrorKind::Answered, Phase::Answered, "").with_answer(answer)),
+            Ok(Some(answer)) => Next::Fail(
+                self.error(ErrorKind::Answered, Phase::Answered, "")
+                    .with_answer(answer),
+            ),
             Err(error) => Next::Fail(
-                self.error(ErrorKind::Decode, Phase::Decode, error.to_string()).with_applied(self.unknown()).with_source(Arc::new(error)),
+                self.error(ErrorKind::Decode, Phase::Decode, error.to_string())
+                    .with_applied(self.unknown())
+                    .with_source(Arc::new(error)),
             ),
         }
     }
@@ -199,47 +274,82 @@ impl Attempts<'_> {
         let fail = |kind| self.error(kind, Phase::Answered, "");
         match answer.grpc_code() {
             GrpcCode::Unauthenticated => {
-                if !self.authorized_again && self.pool.authorization.changed_since(sent).await.is_some() {
+                if !self.authorized_again
+                    && self.pool.authorization.changed_since(sent).await.is_some()
+                {
                     self.authorized_again = true;
                     return Next::Again;
                 }
                 let hint = "Check user and password or the token; if they have changed, update them for this alias.";
-                Next::Fail(fail(ErrorKind::Unauthenticated).with_answer(answer).with_hint(hint))
+                Next::Fail(
+                    fail(ErrorKind::Unauthenticated)
+                        .with_answer(answer)
+                        .with_hint(hint),
+                )
             }
-            GrpcCode::PermissionDenied => {
-                Next::Fail(fail(ErrorKind::PermissionDenied).with_answer(answer).with_hint("Ask for the privilege, or connect as another user."))
-            }
+            GrpcCode::PermissionDenied => Next::Fail(
+                fail(ErrorKind::PermissionDenied)
+                    .with_answer(answer)
+                    .with_hint("Ask for the privilege, or connect as another user."),
+            ),
             GrpcCode::Unimplemented => {
                 let version = self.pool.server.load().version.clone();
-                let detail = if version.is_empty() { String::new() } else { format!("its version is {version}") };
-                let error = self.error(ErrorKind::Unimplemented, Phase::Answered, detail).with_answer(answer);
+                let detail = if version.is_empty() {
+                    String::new()
+                } else {
+                    format!("its version is {version}")
+                };
+                let error = self
+                    .error(ErrorKind::Unimplemented, Phase::Answered, detail)
+                    .with_answer(answer);
                 Next::Fail(error.with_hint("Use a newer Milvus for this feature."))
             }
             // gRPC says so too when the request is larger than the server takes.
             GrpcCode::ResourceExhausted if answer.reason().contains("larger than max") => {
                 let hint = "Send fewer rows at once, or raise the server's grpc.serverMaxRecvSize.";
-                Next::Fail(fail(ErrorKind::RequestTooLarge).with_answer(answer).with_hint(hint))
+                Next::Fail(
+                    fail(ErrorKind::RequestTooLarge)
+                        .with_answer(answer)
+                        .with_hint(hint),
+                )
             }
             GrpcCode::ResourceExhausted => self.throttled(answer),
             GrpcCode::Unavailable => {
-                let error = fail(ErrorKind::Unavailable).with_answer(answer).with_applied(self.unknown());
+                let error = fail(ErrorKind::Unavailable)
+                    .with_answer(answer)
+                    .with_applied(self.unknown());
                 self.again_if_harmless(error)
             }
-            GrpcCode::DeadlineExceeded => Next::Fail(fail(ErrorKind::DeadlineExceeded).with_answer(answer).with_applied(self.unknown())),
-            GrpcCode::InvalidArgument | GrpcCode::NotFound | GrpcCode::AlreadyExists | GrpcCode::FailedPrecondition | GrpcCode::OutOfRange => {
-                Next::Fail(fail(ErrorKind::Answered).with_answer(answer))
-            }
-            _ => Next::Fail(fail(ErrorKind::Answered).with_answer(answer).with_applied(self.unknown())),
+            GrpcCode::DeadlineExceeded => Next::Fail(
+                fail(ErrorKind::DeadlineExceeded)
+                    .with_answer(answer)
+                    .with_applied(self.unknown()),
+            ),
+            GrpcCode::InvalidArgument
+            | GrpcCode::NotFound
+            | GrpcCode::AlreadyExists
+            | GrpcCode::FailedPrecondition
+            | GrpcCode::OutOfRange => Next::Fail(fail(ErrorKind::Answered).with_answer(answer)),
+            _ => Next::Fail(
+                fail(ErrorKind::Answered)
+                    .with_answer(answer)
+                    .with_applied(self.unknown()),
+            ),
         }
     }
 
     /// The server asks to slow down: it has not done anything, and the channel is as good as before.
     fn throttled(&mut self, answer: ServerAnswer) -> Next {
         self.pool.statistics.throttled();
-        let bound = FIRST_THROTTLE.saturating_mul(2u32.saturating_pow(self.throttles)).min(LONGEST_THROTTLE);
+        let bound = FIRST_THROTTLE
+            .saturating_mul(2u32.saturating_pow(self.throttles))
+            .min(LONGEST_THROTTLE);
         self.throttles += 1;
-        let error = self.error(ErrorKind::RateLimited, Phase::Answered, "").with_answer(answer);
-        let error = error.with_hint("Call less often, or raise the server's quota (quotaAndLimits).");
+        let error = self
+            .error(ErrorKind::RateLimited, Phase::Answered, "")
+            .with_answer(answer);
+        let error =
+            error.with_hint("Call less often, or raise the server's quota (quotaAndLimits).");
         Next::Later(bound.mul_f64(0.5 + 0.5 * fastrand::f64()), error)
     }
 
@@ -252,37 +362,58 @@ impl Attempts<'_> {
     }
 
     fn wait(&mut self) -> Duration {
-        let bound = FIRST_WAIT.saturating_mul(2u32.saturating_pow(self.waits)).min(LONGEST_WAIT);
+        let bound = FIRST_WAIT
+            .saturating_mul(2u32.saturating_pow(self.waits))
+            .min(LONGEST_WAIT);
         self.waits += 1;
         bound.mul_f64(fastrand::f64())
     }
 
     fn no_stream(&self, reason: NoStream) -> Error {
         match reason {
-            NoStream::Closed => self.error(ErrorKind::Closed, Phase::Waiting, "").with_hint("Connect again."),
+            NoStream::Closed => self
+                .error(ErrorKind::Closed, Phase::Waiting, "")
+                .with_hint("Connect again."),
             NoStream::Down(error) => self.down(&error, ""),
         }
     }
 
     fn down(&self, error: &Arc<ConnectError>, waited: &str) -> Error {
-        let this = self.error(ErrorKind::Unavailable, Phase::Waiting, format!("{waited}{error}"));
-        this.with_hint(error.failure.hint()).with_source(Arc::clone(error) as Arc<dyn std::error::Error + Send + Sync>)
+        let this = self.error(
+            ErrorKind::Unavailable,
+            Phase::Waiting,
+            format!("{waited}{error}"),
+        );
+        this.with_hint(error.failure.hint())
+            .with_source(Arc::clone(error) as Arc<dyn std::error::Error + Send + Sync>)
     }
 
     /// The deadline passed before a channel was ready.
     fn waited_in_vain(&self) -> Error {
         let snapshot = self.pool.snapshot();
         match &snapshot.last_error {
-            Some(error) if snapshot.channels.is_empty() => self.down(error, "waited until the deadline; the last connect failed: "),
-            _ => self.error(ErrorKind::DeadlineExceeded, Phase::Waiting, "every stream that the server allows was in use until then"),
+            Some(error) if snapshot.channels.is_empty() => self.down(
+                error,
+                "waited until the deadline; the last connect failed: ",
+            ),
+            _ => self.error(
+                ErrorKind::DeadlineExceeded,
+                Phase::Waiting,
+                "every stream that the server allows was in use until then",
+            ),
         }
     }
 
     /// The deadline passed while the answer was awaited.
     fn unanswered(&self) -> Error {
-        let budget = self.call.deadline.saturating_duration_since(self.call.began);
+        let budget = self
+            .call
+            .deadline
+            .saturating_duration_since(self.call.began);
         let detail = format!("no answer within {:.1} s", budget.as_secs_f32());
-        self.error(ErrorKind::DeadlineExceeded, Phase::Exchange, detail).with_applied(self.unknown()).with_hint("Give the call more time, or look at the server's load.")
+        self.error(ErrorKind::DeadlineExceeded, Phase::Exchange, detail)
+            .with_applied(self.unknown())
+            .with_hint("Give the call more time, or look at the server's load.")
     }
 
     fn unknown(&self) -> Applied {
@@ -307,7 +438,12 @@ pub(crate) fn unknown(class: OperationClass) -> Applied {
 }
 
 /// Judges the answer of a service in this process: there is no channel that could have failed, and no second attempt.
-pub(crate) fn judge_in_process(answer: Answer, call: &Call<'_>, address: &Arc<str>, check: &mut Check<'_>) -> Result<(), Error> {
+pub(crate) fn judge_in_process(
+    answer: Answer,
+    call: &Call<'_>,
+    address: &Arc<str>,
+    check: &mut Check<'_>,
+) -> Result<(), Error> {
     let error = |kind| Error::new(kind, Phase::Answered, call.alias, address, "");
     if answer.status.code != GrpcCode::Ok {
         let kind = match answer.status.code {
@@ -317,13 +453,22 @@ pub(crate) fn judge_in_process(answer: Answer, call: &Call<'_>, address: &Arc<st
             GrpcCode::Unavailable => ErrorKind::Unavailable,
             _ => ErrorKind::Answered,
         };
-        return Err(error(kind).with_answer(ServerAnswer::from_grpc(answer.status.code, answer.status.message)));
+        return Err(error(kind).with_answer(ServerAnswer::from_grpc(
+            answer.status.code,
+            answer.status.message,
+        )));
     }
     match check(answer.message.unwrap_or_default()) {
         Ok(None) => Ok(()),
         Ok(Some(answer)) => Err(error(ErrorKind::Answered).with_answer(answer)),
-        Err(cause) => Err(Error::new(ErrorKind::Decode, Phase::Decode, call.alias, address, cause.to_string())
-            .with_applied(unknown(call.class))
-            .with_source(Arc::new(cause))),
+        Err(cause) => Err(Error::new(
+            ErrorKind::Decode,
+            Phase::Decode,
+            call.alias,
+            address,
+            cause.to_string(),
+        )
+        .with_applied(unknown(call.class))
+        .with_source(Arc::new(cause))),
     }
 }

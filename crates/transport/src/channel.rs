@@ -70,11 +70,15 @@ impl Gauges {
     }
 
     pub(crate) fn set_stream_limit(&self, limit: usize) {
-        self.stream_limit.store(u32::try_from(limit).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.stream_limit
+            .store(u32::try_from(limit).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     pub(crate) fn set_round_trip(&self, time: Duration) {
-        self.round_trip_micros.store(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.round_trip_micros.store(
+            u64::try_from(time.as_micros()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
     }
 
     /// No call may begin on this channel any more. Calls in flight go on.
@@ -140,7 +144,9 @@ impl Gauges {
         if self.in_flight() > 0 {
             return Duration::ZERO;
         }
-        self.age().saturating_sub(Duration::from_millis(self.idle_since.load(Ordering::Relaxed)))
+        self.age().saturating_sub(Duration::from_millis(
+            self.idle_since.load(Ordering::Relaxed),
+        ))
     }
 
     fn millis_of_life(&self) -> u64 {
@@ -152,7 +158,9 @@ impl Gauges {
         let limit = self.stream_limit();
         let taken = self
             .in_flight
-            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, |now| (now < limit).then_some(now + 1))
+            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, |now| {
+                (now < limit).then_some(now + 1)
+            })
             .is_ok();
         // Looked at after taking: either the one who drains sees our stream, or we see that it drains.
         if taken && self.is_draining() {
@@ -180,9 +188,9 @@ pub(crate) struct Channel {
     /// What Milvus's handshake gave us to send back with every call.
     pub(crate) identifier: Option<i64>,
     pub(crate) gauges: Arc<Gauges>,
-    sender: SendRequest<Bytes>,
-    driver: AbortHandle,
-    released: Arc<Released>,
+    pub(crate) sender: SendRequest<Bytes>,
+    pub(crate) driver: AbortHandle,
+    pub(crate) released: Arc<Released>,
 }
 
 /// Tells calls that wait for a stream that one was given back; shared by the channels of a pool.
@@ -196,18 +204,16 @@ impl Released {
     /// A wait that sees every stream given back from now on.
     pub(crate) fn wait(&self) -> WaitForStream<'_> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        WaitForStream { released: self, notified: self.notify.notified() }
+        WaitForStream {
+            released: self,
+            notified: self.notify.notified(),
+        }
     }
 
     fn one(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.notify.notify_one();
         }
-    }
-
-    /// Calls that wait for a stream.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
     }
 }
 
@@ -258,31 +264,19 @@ impl std::fmt::Display for Peer {
 }
 
 impl Channel {
-    pub(crate) fn new(
-        id: ChannelId,
-        endpoint: usize,
-        peer: Peer,
-        identifier: Option<i64>,
-        gauges: Arc<Gauges>,
-        sender: SendRequest<Bytes>,
-        driver: AbortHandle,
-        released: Arc<Released>,
-    ) -> Self {
-        Self { id, endpoint, peer, identifier, gauges, sender, driver, released }
-    }
-
-    pub(crate) fn sender(&self) -> SendRequest<Bytes> {
-        self.sender.clone()
-    }
-
     /// A stream for one call that sends `bytes`, if the peer has one left.
     pub(crate) fn try_stream(self: &Arc<Self>, bytes: usize) -> Option<StreamPermit> {
         if !self.gauges.take_stream() {
             return None;
         }
-        self.gauges.bytes_in_flight.fetch_add(bytes, Ordering::Relaxed);
+        self.gauges
+            .bytes_in_flight
+            .fetch_add(bytes, Ordering::Relaxed);
         self.gauges.calls.fetch_add(1, Ordering::Relaxed);
-        Some(StreamPermit { channel: Arc::clone(self), bytes })
+        Some(StreamPermit {
+            channel: Arc::clone(self),
+            bytes,
+        })
     }
 
     /// Cuts what is in flight and ends the driver.
@@ -314,8 +308,12 @@ impl StreamPermit {
 impl Drop for StreamPermit {
     fn drop(&mut self) {
         let gauges = &self.channel.gauges;
-        gauges.bytes_in_flight.fetch_sub(self.bytes, Ordering::Relaxed);
-        gauges.idle_since.store(gauges.millis_of_life(), Ordering::Relaxed);
+        gauges
+            .bytes_in_flight
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+        gauges
+            .idle_since
+            .store(gauges.millis_of_life(), Ordering::Relaxed);
         gauges.give_stream_back();
         self.channel.released.one();
     }
@@ -348,7 +346,11 @@ mod tests {
         gauges.start_draining();
         assert!(!gauges.take_stream());
         let mut drained = std::pin::pin!(gauges.drained());
-        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(drained.as_mut().poll(cx))).await.is_pending());
+        assert!(
+            std::future::poll_fn(|cx| std::task::Poll::Ready(drained.as_mut().poll(cx)))
+                .await
+                .is_pending()
+        );
         gauges.give_stream_back();
         drained.await;
     }

@@ -61,7 +61,10 @@ struct Shared {
 
 enum Backend {
     Network(Lease),
-    InProcess { service: Box<dyn in_process::Service>, closed: std::sync::atomic::AtomicBool },
+    InProcess {
+        service: Box<dyn in_process::Service>,
+        closed: std::sync::atomic::AtomicBool,
+    },
 }
 
 /// The database of a handle, as text and as metadata.
@@ -73,8 +76,15 @@ struct Database {
 
 impl Database {
     fn new(name: &str) -> Option<Self> {
-        let header = if name.is_empty() { None } else { Some(HeaderValue::from_str(name).ok()?) };
-        Some(Self { name: name.into(), header })
+        let header = if name.is_empty() {
+            None
+        } else {
+            Some(HeaderValue::from_str(name).ok()?)
+        };
+        Some(Self {
+            name: name.into(),
+            header,
+        })
     }
 }
 
@@ -94,7 +104,10 @@ pub struct CallOptions {
 impl CallOptions {
     /// With this much time.
     pub fn timeout(timeout: Duration) -> Self {
-        Self { timeout: Some(timeout), ..Self::default() }
+        Self {
+            timeout: Some(timeout),
+            ..Self::default()
+        }
     }
 }
 
@@ -109,7 +122,11 @@ impl Connection {
         let alias: Arc<str> = alias.into();
         let address: Arc<str> = config.target.address().into();
         let Some(database) = Database::new(&config.database) else {
-            return Err(Error::invalid_configuration(&alias, &address, format!("{:?} is no valid database name", config.database)));
+            return Err(Error::invalid_configuration(
+                &alias,
+                &address,
+                format!("{:?} is no valid database name", config.database),
+            ));
         };
         let routes = routes(&config).map_err(|error| Error::connect(&alias, &error))?;
         let timeout = config.options.connect_timeout;
@@ -119,19 +136,33 @@ impl Connection {
         let failed = match outcome {
             Ok(Ok(())) => None,
             Ok(Err(NoStream::Down(error))) => Some(Error::connect(&alias, &error)),
-            Ok(Err(NoStream::Closed)) => Some(Error::new(ErrorKind::Closed, Phase::Waiting, &alias, &address, "it was closed while it was being made")),
+            Ok(Err(NoStream::Closed)) => Some(Error::new(
+                ErrorKind::Closed,
+                Phase::Waiting,
+                &alias,
+                &address,
+                "it was closed while it was being made",
+            )),
             Err(_) => {
                 let detail = format!("not connected within {:.1} s", timeout.as_secs_f32());
                 Some(match &lease.pool().snapshot().last_error {
                     Some(error) => Error::connect(&alias, error),
-                    None => Error::connect(&alias, &ConnectError::new(ConnectFailure::TimedOut, Phase::Tcp, &address, detail)),
+                    None => Error::connect(
+                        &alias,
+                        &ConnectError::new(ConnectFailure::TimedOut, Phase::Tcp, &address, detail),
+                    ),
                 })
             }
         };
         if let Some(error) = failed {
             return Err(error);
         }
-        let shared = Arc::new(Shared { alias, address, config, backend: Backend::Network(lease) });
+        let shared = Arc::new(Shared {
+            alias,
+            address,
+            config,
+            backend: Backend::Network(lease),
+        });
         let connection = Self { shared, database };
         connection.check_database(deadline).await?;
         Ok(connection)
@@ -141,9 +172,16 @@ impl Connection {
     ///
     /// # Errors
     /// `InvalidConfiguration` when the database's name can't be one.
-    pub fn in_process<S, B>(alias: &str, config: ConnectionConfig, service: S) -> Result<Self, Error>
+    pub fn in_process<S, B>(
+        alias: &str,
+        config: ConnectionConfig,
+        service: S,
+    ) -> Result<Self, Error>
     where
-        S: tower_service::Service<http::Request<RequestBody>, Response = http::Response<B>> + Clone + Send + 'static,
+        S: tower_service::Service<http::Request<RequestBody>, Response = http::Response<B>>
+            + Clone
+            + Send
+            + 'static,
         S::Error: std::fmt::Display + Send,
         S::Future: Send,
         B: http_body::Body + Send + 'static,
@@ -153,11 +191,26 @@ impl Connection {
         let alias: Arc<str> = alias.into();
         let address: Arc<str> = config.target.address().into();
         let Some(database) = Database::new(&config.database) else {
-            return Err(Error::invalid_configuration(&alias, &address, format!("{:?} is no valid database name", config.database)));
+            return Err(Error::invalid_configuration(
+                &alias,
+                &address,
+                format!("{:?} is no valid database name", config.database),
+            ));
         };
         let service = Box::new(Tower(std::sync::Mutex::new(service)));
-        let backend = Backend::InProcess { service, closed: false.into() };
-        Ok(Self { shared: Arc::new(Shared { alias, address, config, backend }), database })
+        let backend = Backend::InProcess {
+            service,
+            closed: false.into(),
+        };
+        Ok(Self {
+            shared: Arc::new(Shared {
+                alias,
+                address,
+                config,
+                backend,
+            }),
+            database,
+        })
     }
 
     /// Asks whether the handle's database exists, where it names one: the pool's own handshake names none, since a pool
@@ -168,7 +221,10 @@ impl Connection {
             return Ok(());
         }
         let options = CallOptions::timeout(deadline.saturating_duration_since(Instant::now()));
-        let failed = match self.call_with(&rpc::CONNECT, ConnectRequest::default(), options).await {
+        let failed = match self
+            .call_with(&rpc::CONNECT, ConnectRequest::default(), options)
+            .await
+        {
             Ok(ConnectResponse { .. }) => return Ok(()),
             // A server without it has no databases to choose from, or says so with the first call.
             Err(error) if error.kind() == ErrorKind::Unimplemented => return Ok(()),
@@ -178,8 +234,18 @@ impl Connection {
             return Err(failed);
         };
         let anonymous = self.authorization_is_missing();
-        let error = Judge { address: &self.shared.address, anonymous }.answered(answer.clone());
-        Err(Error::connect(&self.shared.alias, &ConnectError { detail: format!("{name:?}"), ..error }))
+        let error = Judge {
+            address: &self.shared.address,
+            anonymous,
+        }
+        .answered(answer.clone());
+        Err(Error::connect(
+            &self.shared.alias,
+            &ConnectError {
+                detail: format!("{name:?}"),
+                ..error
+            },
+        ))
     }
 
     fn authorization_is_missing(&self) -> bool {
@@ -202,7 +268,12 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::call`].
-    pub async fn call_with<Req, Res>(&self, rpc: &Rpc<Req, Res>, mut request: Req, options: CallOptions) -> Result<Res, Error>
+    pub async fn call_with<Req, Res>(
+        &self,
+        rpc: &Rpc<Req, Res>,
+        mut request: Req,
+        options: CallOptions,
+    ) -> Result<Res, Error>
     where
         Req: prost::Message,
         Res: prost::Message + Default,
@@ -219,15 +290,29 @@ impl Connection {
         let mut decoded = None;
         let mut check = |bytes| {
             let response: Res = decode_message(bytes)?;
-            let failed = rpc.status(&response).filter(|status| !status.is_success()).map(ServerAnswer::from_status);
+            let failed = rpc
+                .status(&response)
+                .filter(|status| !status.is_success())
+                .map(ServerAnswer::from_status);
             decoded = Some(response);
             Ok(failed)
         };
-        self.run(rpc.info(), class, &message, options, &mut check).await?;
-        decoded.ok_or_else(|| self.error(ErrorKind::Decode, Phase::Decode, "there was no message in it"))
+        self.run(rpc.info(), class, &message, options, &mut check)
+            .await?;
+        decoded.ok_or_else(|| {
+            self.error(
+                ErrorKind::Decode,
+                Phase::Decode,
+                "there was no message in it",
+            )
+        })
     }
 
-    fn encode<Req: prost::Message, Res>(&self, rpc: &Rpc<Req, Res>, request: &Req) -> Result<EncodedMessage, Error> {
+    fn encode<Req: prost::Message, Res>(
+        &self,
+        rpc: &Rpc<Req, Res>,
+        request: &Req,
+    ) -> Result<EncodedMessage, Error> {
         encode_grpc_frame(request, self.shared.config.options.max_request_bytes).map_err(|error| {
             let hint = "Send it in smaller parts, or raise max_request_bytes together with the server's limit.";
             let detail = format!("it has {} bytes, the limit is {} bytes", error.length, error.limit);
@@ -248,10 +333,22 @@ impl Connection {
             OperationClass::LongPoll => LONG_POLL_TIMEOUT,
             _ => self.shared.config.options.call_timeout,
         };
-        let request_id = options.request_id.and_then(|id| HeaderValue::try_from(id).ok()).unwrap_or_else(new_request_id);
+        let request_id = options
+            .request_id
+            .and_then(|id| HeaderValue::try_from(id).ok())
+            .unwrap_or_else(new_request_id);
         let deadline = began + options.timeout.unwrap_or(usual);
         let database = self.database.header.clone();
-        let call = Call { info, class, message, database, request_id, began, deadline, alias: &self.shared.alias };
+        let call = Call {
+            info,
+            class,
+            message,
+            database,
+            request_id,
+            began,
+            deadline,
+            alias: &self.shared.alias,
+        };
         match &self.shared.backend {
             Backend::Network(lease) if lease.is_open() => {
                 let pool = lease.pool();
@@ -265,13 +362,26 @@ impl Connection {
                 }
                 outcome
             }
-            Backend::InProcess { service, closed } if !closed.load(std::sync::atomic::Ordering::Acquire) => self.run_in_process(&**service, &call, check).await,
-            _ => Err(self.error(ErrorKind::Closed, Phase::Waiting, "").with_call(info.name, 0, Duration::ZERO).with_hint("Connect again.")),
+            Backend::InProcess { service, closed }
+                if !closed.load(std::sync::atomic::Ordering::Acquire) =>
+            {
+                self.run_in_process(&**service, &call, check).await
+            }
+            _ => Err(self
+                .error(ErrorKind::Closed, Phase::Waiting, "")
+                .with_call(info.name, 0, Duration::ZERO)
+                .with_hint("Connect again.")),
         }
     }
 
-    async fn run_in_process(&self, service: &dyn in_process::Service, call: &Call<'_>, check: &mut attempt::Check<'_>) -> Result<(), Error> {
-        static AUTHORITY: std::sync::LazyLock<Authority> = std::sync::LazyLock::new(|| Authority::from_static("localhost"));
+    async fn run_in_process(
+        &self,
+        service: &dyn in_process::Service,
+        call: &Call<'_>,
+        check: &mut attempt::Check<'_>,
+    ) -> Result<(), Error> {
+        static AUTHORITY: std::sync::LazyLock<Authority> =
+            std::sync::LazyLock::new(|| Authority::from_static("localhost"));
         let request = CallMetadata {
             secure: false,
             authority: &AUTHORITY,
@@ -282,15 +392,28 @@ impl Connection {
             request_id: &call.request_id,
             remaining: None,
         };
-        let request = request.into_request().map(|()| RequestBody::new(call.message));
+        let request = request
+            .into_request()
+            .map(|()| RequestBody::new(call.message));
         let outcome = tokio::time::timeout_at(call.deadline, service.call(request)).await;
         let failed = |error: Error| error.with_call(call.info.name, 1, call.began.elapsed());
-        let answer = outcome.map_err(|_| failed(self.error(ErrorKind::DeadlineExceeded, Phase::Exchange, "").with_applied(attempt::unknown(call.class))))?;
+        let answer = outcome.map_err(|_| {
+            failed(
+                self.error(ErrorKind::DeadlineExceeded, Phase::Exchange, "")
+                    .with_applied(attempt::unknown(call.class)),
+            )
+        })?;
         attempt::judge_in_process(answer, call, &self.shared.address, check).map_err(failed)
     }
 
     fn error(&self, kind: ErrorKind, phase: Phase, detail: impl Into<String>) -> Error {
-        Error::new(kind, phase, &self.shared.alias, &self.shared.address, detail)
+        Error::new(
+            kind,
+            phase,
+            &self.shared.alias,
+            &self.shared.address,
+            detail,
+        )
     }
 
     /// The same connection with another database. Nothing is sent.
@@ -299,8 +422,15 @@ impl Connection {
     /// `InvalidRequest` when the name can't be one.
     pub fn with_database(&self, name: &str) -> Result<Self, Error> {
         match Database::new(name) {
-            Some(database) => Ok(Self { shared: Arc::clone(&self.shared), database }),
-            None => Err(Error::invalid_request(&self.shared.alias, None, format!("{name:?} is no valid database name"))),
+            Some(database) => Ok(Self {
+                shared: Arc::clone(&self.shared),
+                database,
+            }),
+            None => Err(Error::invalid_request(
+                &self.shared.alias,
+                None,
+                format!("{name:?} is no valid database name"),
+            )),
         }
     }
 
@@ -341,7 +471,9 @@ impl Connection {
     /// True when calls can be made: not closed.
     pub fn is_open(&self) -> bool {
         match &self.shared.backend {
-            Backend::Network(lease) => lease.is_open() && !lease.pool().is_over() && !lease.pool().is_closing(),
+            Backend::Network(lease) => {
+                lease.is_open() && !lease.pool().is_over() && !lease.pool().is_closing()
+            }
             Backend::InProcess { closed, .. } => !closed.load(std::sync::atomic::Ordering::Acquire),
         }
     }
@@ -350,12 +482,32 @@ impl Connection {
     pub fn status(&self) -> ConnectionStatus {
         match &self.shared.backend {
             Backend::Network(lease) => {
-                let status = ConnectionStatus::of_pool(&self.shared.alias, &self.database.name, lease.pool());
-                if lease.is_open() { status } else { ConnectionStatus { state: ConnectionState::Closed, ..status } }
+                let status = ConnectionStatus::of_pool(
+                    &self.shared.alias,
+                    &self.database.name,
+                    lease.pool(),
+                );
+                if lease.is_open() {
+                    status
+                } else {
+                    ConnectionStatus {
+                        state: ConnectionState::Closed,
+                        ..status
+                    }
+                }
             }
             Backend::InProcess { .. } => {
-                let state = if self.is_open() { ConnectionState::Ready } else { ConnectionState::Closed };
-                ConnectionStatus::in_process(&self.shared.alias, &self.shared.address, &self.database.name, state)
+                let state = if self.is_open() {
+                    ConnectionState::Ready
+                } else {
+                    ConnectionState::Closed
+                };
+                ConnectionStatus::in_process(
+                    &self.shared.alias,
+                    &self.shared.address,
+                    &self.database.name,
+                    state,
+                )
             }
         }
     }
@@ -382,7 +534,9 @@ impl Connection {
     pub async fn close(&self) {
         match &self.shared.backend {
             Backend::Network(lease) => lease.close(self.shared.config.options.drain_timeout).await,
-            Backend::InProcess { closed, .. } => closed.store(true, std::sync::atomic::Ordering::Release),
+            Backend::InProcess { closed, .. } => {
+                closed.store(true, std::sync::atomic::Ordering::Release)
+            }
         }
     }
 }

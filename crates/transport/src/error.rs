@@ -229,12 +229,6 @@ impl Error {
         self
     }
 
-    /// The same failure under another alias: two aliases may share one pool.
-    pub(crate) fn with_alias(mut self, alias: &Arc<str>) -> Self {
-        self.facts_mut().alias = Arc::clone(alias);
-        self
-    }
-
     /// What kind of failure it is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

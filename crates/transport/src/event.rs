@@ -68,7 +68,10 @@ pub enum EventKind {
 
 impl Event {
     pub(crate) fn now(kind: EventKind) -> Self {
-        Self { at: SystemTime::now(), kind }
+        Self {
+            at: SystemTime::now(),
+            kind,
+        }
     }
 }
 
@@ -78,7 +81,9 @@ impl fmt::Display for EventKind {
             Self::Dialing { channel, address } => write!(f, "channel {channel}: dialing {address}"),
             Self::DialFailed { channel, error } => write!(f, "channel {channel}: {error}"),
             Self::Ready { channel, peer } => write!(f, "channel {channel}: ready, to {peer}"),
-            Self::Draining { channel, reason } => write!(f, "channel {channel}: draining, {reason}"),
+            Self::Draining { channel, reason } => {
+                write!(f, "channel {channel}: draining, {reason}")
+            }
             Self::Closed { channel, reason } => write!(f, "channel {channel}: closed, {reason}"),
             Self::PoolClosed => f.write_str("the pool is closed"),
         }
@@ -95,7 +100,10 @@ pub struct Events {
 
 impl Events {
     pub(crate) fn new(receiver: Option<broadcast::Receiver<Event>>) -> Self {
-        Self { receiver, over: false }
+        Self {
+            receiver,
+            over: false,
+        }
     }
 
     /// The next event; `None` after the last. A listener that falls far behind misses the oldest ones.

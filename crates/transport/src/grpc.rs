@@ -14,7 +14,6 @@ use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Response, StatusCode};
 use milvus_protocol::EncodedMessage;
 
-
 mod metadata;
 mod status;
 
@@ -45,7 +44,10 @@ pub(crate) enum Broken {
     /// The answer is larger than the limit: its length and the limit, in bytes.
     TooLarge { len: usize, limit: usize },
     /// Something answered that is not gRPC.
-    NotGrpc { status: StatusCode, content_type: String },
+    NotGrpc {
+        status: StatusCode,
+        content_type: String,
+    },
 }
 
 impl Broken {
@@ -53,18 +55,35 @@ impl Broken {
     fn after_submission(error: h2::Error) -> Self {
         // A stream sees the peer's GOAWAY only when its id is above the last one that the peer will look at; the same
         // holds by definition for REFUSED_STREAM.
-        let refused = error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM));
-        if refused { Self::Refused(error) } else { Self::MaybeSent(error) }
+        let refused = error.is_remote()
+            && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM));
+        if refused {
+            Self::Refused(error)
+        } else {
+            Self::MaybeSent(error)
+        }
     }
 }
 
 /// Sends one request and reads its answer. `sender` must belong to a channel with a free stream.
-pub(crate) async fn exchange(mut sender: SendRequest<Bytes>, request: Request<()>, body: &EncodedMessage, max_response: usize) -> Result<Answer, Broken> {
-    poll_fn(|cx| sender.poll_ready(cx)).await.map_err(Broken::NotSent)?;
-    let (response, mut stream) = sender.send_request(request, false).map_err(Broken::NotSent)?;
+pub(crate) async fn exchange(
+    mut sender: SendRequest<Bytes>,
+    request: Request<()>,
+    body: &EncodedMessage,
+    max_response: usize,
+) -> Result<Answer, Broken> {
+    poll_fn(|cx| sender.poll_ready(cx))
+        .await
+        .map_err(Broken::NotSent)?;
+    let (response, mut stream) = sender
+        .send_request(request, false)
+        .map_err(Broken::NotSent)?;
     let mut segments = body.segments().iter().peekable();
     while let Some(segment) = segments.next() {
-        if stream.send_data(segment.clone(), segments.peek().is_none()).is_err() {
+        if stream
+            .send_data(segment.clone(), segments.peek().is_none())
+            .is_err()
+        {
             // The stream has ended early; the response below says why.
             break;
         }
@@ -73,18 +92,34 @@ pub(crate) async fn exchange(mut sender: SendRequest<Bytes>, request: Request<()
     read_answer(response, max_response).await
 }
 
-async fn read_answer(response: Response<RecvStream>, max_response: usize) -> Result<Answer, Broken> {
+async fn read_answer(
+    response: Response<RecvStream>,
+    max_response: usize,
+) -> Result<Answer, Broken> {
     let (head, mut body) = response.into_parts();
-    let content_type = head.headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes).unwrap_or_default();
+    let content_type = head
+        .headers
+        .get(http::header::CONTENT_TYPE)
+        .map(http::HeaderValue::as_bytes)
+        .unwrap_or_default();
     if head.status != StatusCode::OK || !content_type.starts_with(b"application/grpc") {
         if let Some(status) = GrpcStatus::from_headers(&head.headers) {
-            return Ok(Answer { status, message: None });
+            return Ok(Answer {
+                status,
+                message: None,
+            });
         }
         let content_type = String::from_utf8_lossy(content_type).into_owned();
-        return Err(Broken::NotGrpc { status: head.status, content_type });
+        return Err(Broken::NotGrpc {
+            status: head.status,
+            content_type,
+        });
     }
     if body.is_end_stream() {
-        return status_of(&head.headers).map(|status| Answer { status, message: None });
+        return status_of(&head.headers).map(|status| Answer {
+            status,
+            message: None,
+        });
     }
     let message = read_message(&mut body, max_response).await?;
     let trailers = body.trailers().await.map_err(Broken::after_submission)?;
@@ -96,7 +131,8 @@ async fn read_answer(response: Response<RecvStream>, max_response: usize) -> Res
 }
 
 fn status_of(headers: &HeaderMap) -> Result<GrpcStatus, Broken> {
-    GrpcStatus::from_headers(headers).ok_or_else(|| Broken::Malformed("the answer ended without a grpc-status".into()))
+    GrpcStatus::from_headers(headers)
+        .ok_or_else(|| Broken::Malformed("the answer ended without a grpc-status".into()))
 }
 
 /// Reads the one message of a unary answer. A message that comes in one piece is not copied; a longer one is copied
@@ -127,7 +163,9 @@ async fn read_message(body: &mut RecvStream, max_response: usize) -> Result<Opti
     match message {
         Some(message) => message.finish().map(Some),
         None if start.is_empty() => Ok(None),
-        None => Err(Broken::Malformed("the answer ended within the prefix of its message".into())),
+        None => Err(Broken::Malformed(
+            "the answer ended within the prefix of its message".into(),
+        )),
     }
 }
 
@@ -143,12 +181,18 @@ impl Incoming {
         let compressed = chunk.get_u8();
         let len = usize::try_from(chunk.get_u32()).unwrap_or(usize::MAX);
         if compressed != 0 {
-            return Err(Broken::Malformed("the answer is compressed, which was not asked for".into()));
+            return Err(Broken::Malformed(
+                "the answer is compressed, which was not asked for".into(),
+            ));
         }
         if len > limit {
             return Err(Broken::TooLarge { len, limit });
         }
-        Ok(Self { len, whole: None, parts: BytesMut::new() })
+        Ok(Self {
+            len,
+            whole: None,
+            parts: BytesMut::new(),
+        })
     }
 
     fn push(&mut self, chunk: Bytes) -> Result<(), Broken> {
@@ -156,7 +200,9 @@ impl Incoming {
             return Ok(());
         }
         if self.whole.is_some() || self.parts.len() + chunk.len() > self.len {
-            return Err(Broken::Malformed("the answer holds more than one message".into()));
+            return Err(Broken::Malformed(
+                "the answer holds more than one message".into(),
+            ));
         }
         if chunk.len() == self.len {
             self.whole = Some(chunk);
@@ -174,7 +220,11 @@ impl Incoming {
         if message.len() == self.len {
             Ok(message)
         } else {
-            Err(Broken::Malformed(format!("the answer ended after {} of {} bytes", message.len(), self.len)))
+            Err(Broken::Malformed(format!(
+                "the answer ended after {} of {} bytes",
+                message.len(),
+                self.len
+            )))
         }
     }
 }
@@ -215,16 +265,27 @@ mod tests {
 
     #[test]
     fn too_long_too_short_and_compressed_are_told() {
-        let begin = |mut bytes: Bytes, limit| Incoming::begin(&mut bytes, limit).map(|incoming| (incoming, bytes));
-        assert!(matches!(begin(framed(b"hello").into(), 4), Err(Broken::TooLarge { len: 5, limit: 4 })));
+        let begin = |mut bytes: Bytes, limit| {
+            Incoming::begin(&mut bytes, limit).map(|incoming| (incoming, bytes))
+        };
+        assert!(matches!(
+            begin(framed(b"hello").into(), 4),
+            Err(Broken::TooLarge { len: 5, limit: 4 })
+        ));
         let (mut incoming, bytes) = begin(framed(b"hello").into(), 5).unwrap();
         incoming.push(bytes.slice(..2)).unwrap();
         assert!(matches!(incoming.finish(), Err(Broken::Malformed(_))));
         let (mut incoming, bytes) = begin(framed(b"hello").into(), 5).unwrap();
         incoming.push(bytes).unwrap();
-        assert!(matches!(incoming.push("x".into()), Err(Broken::Malformed(_))));
+        assert!(matches!(
+            incoming.push("x".into()),
+            Err(Broken::Malformed(_))
+        ));
         let mut compressed = framed(b"hello");
         compressed[0] = 1;
-        assert!(matches!(begin(compressed.into(), 5), Err(Broken::Malformed(_))));
+        assert!(matches!(
+            begin(compressed.into(), 5),
+            Err(Broken::Malformed(_))
+        ));
     }
 }

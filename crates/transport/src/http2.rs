@@ -30,7 +30,9 @@ const REMEMBERED_RESETS: usize = 1024;
 const STREAMS_BEFORE_SETTINGS: usize = 100;
 
 /// An HTTP/2 connection whose greeting has been written; the peer's has not been awaited.
-pub(crate) async fn handshake(stream: Stream) -> Result<(SendRequest<Bytes>, Connection<Stream, Bytes>), h2::Error> {
+pub(crate) async fn handshake(
+    stream: Stream,
+) -> Result<(SendRequest<Bytes>, Connection<Stream, Bytes>), h2::Error> {
     h2::client::Builder::new()
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)
@@ -65,7 +67,10 @@ impl End {
             Self::Drained => "it was closed here".into(),
             Self::Lost(None) => "the server closed it".into(),
             Self::Lost(Some(error)) => error.to_string(),
-            Self::Silent(waited) => format!("the server did not answer a ping within {} s", waited.as_secs_f32()),
+            Self::Silent(waited) => format!(
+                "the server did not answer a ping within {} s",
+                waited.as_secs_f32()
+            ),
         }
     }
 }
@@ -110,7 +115,12 @@ pub(crate) async fn drive(
 }
 
 /// Ends when the peer is found dead: silent for the interval (or suspected), and then no answer to a ping.
-async fn watch_peer(ping_pong: Option<PingPong>, gauges: &Gauges, first_bytes: &FirstBytes, keepalive: Keepalive) -> End {
+async fn watch_peer(
+    ping_pong: Option<PingPong>,
+    gauges: &Gauges,
+    first_bytes: &FirstBytes,
+    keepalive: Keepalive,
+) -> End {
     let Some(mut ping_pong) = ping_pong else {
         return std::future::pending().await;
     };
@@ -129,7 +139,9 @@ async fn watch_peer(ping_pong: Option<PingPong>, gauges: &Gauges, first_bytes: &
             return std::future::pending().await;
         }
         loop {
-            match tokio::time::timeout(keepalive.timeout, poll_fn(|cx| ping_pong.poll_pong(cx))).await {
+            match tokio::time::timeout(keepalive.timeout, poll_fn(|cx| ping_pong.poll_pong(cx)))
+                .await
+            {
                 Ok(Ok(_)) => break gauges.set_round_trip(asked.elapsed()),
                 Ok(Err(_)) => return std::future::pending().await,
                 // Other bytes have come meanwhile: the peer lives and the pong is queued behind them.

@@ -23,7 +23,9 @@ pub struct RequestBody {
 
 impl RequestBody {
     pub(crate) fn new(message: &EncodedMessage) -> Self {
-        Self { segments: message.segments().iter().cloned().collect() }
+        Self {
+            segments: message.segments().iter().cloned().collect(),
+        }
     }
 }
 
@@ -31,8 +33,15 @@ impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Poll::Ready(self.segments.pop_front().map(|segment| Ok(Frame::data(segment))))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(
+            self.segments
+                .pop_front()
+                .map(|segment| Ok(Frame::data(segment))),
+        )
     }
 
     fn is_end_stream(&self) -> bool {
@@ -40,7 +49,12 @@ impl http_body::Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.segments.iter().map(|segment| segment.len() as u64).sum())
+        SizeHint::with_exact(
+            self.segments
+                .iter()
+                .map(|segment| segment.len() as u64)
+                .sum(),
+        )
     }
 }
 
@@ -56,7 +70,10 @@ pub(crate) struct Tower<S>(pub(crate) std::sync::Mutex<S>);
 
 impl<S, B> Service for Tower<S>
 where
-    S: tower_service::Service<http::Request<RequestBody>, Response = http::Response<B>> + Clone + Send + 'static,
+    S: tower_service::Service<http::Request<RequestBody>, Response = http::Response<B>>
+        + Clone
+        + Send
+        + 'static,
     S::Error: std::fmt::Display + Send,
     S::Future: Send,
     B: http_body::Body + Send + 'static,
@@ -64,7 +81,11 @@ where
     B::Error: std::fmt::Display + Send,
 {
     fn call(&self, request: http::Request<RequestBody>) -> Answering {
-        let mut service = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let mut service = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone();
         Box::pin(async move {
             if let Err(error) = std::future::poll_fn(|cx| service.poll_ready(cx)).await {
                 return internal(error.to_string());
@@ -85,25 +106,43 @@ where
     let (head, body) = response.into_parts();
     if body.is_end_stream() {
         let status = GrpcStatus::from_headers(&head.headers);
-        return Answer { status: status.unwrap_or_else(|| missing_status()), message: None };
+        return Answer {
+            status: status.unwrap_or_else(missing_status),
+            message: None,
+        };
     }
     let collected = match std::pin::pin!(body).collect().await {
         Ok(collected) => collected,
         Err(error) => return internal(error.to_string()),
     };
-    let status = collected.trailers().and_then(GrpcStatus::from_headers).or_else(|| GrpcStatus::from_headers(&head.headers));
+    let status = collected
+        .trailers()
+        .and_then(GrpcStatus::from_headers)
+        .or_else(|| GrpcStatus::from_headers(&head.headers));
     let mut bytes = collected.to_bytes();
     let message = (bytes.len() >= GRPC_PREFIX_LEN).then(|| {
         bytes.advance(GRPC_PREFIX_LEN);
         bytes
     });
-    Answer { status: status.unwrap_or_else(missing_status), message }
+    Answer {
+        status: status.unwrap_or_else(missing_status),
+        message,
+    }
 }
 
 fn missing_status() -> GrpcStatus {
-    GrpcStatus { code: GrpcCode::Internal, message: "the answer ended without a grpc-status".into() }
+    GrpcStatus {
+        code: GrpcCode::Internal,
+        message: "the answer ended without a grpc-status".into(),
+    }
 }
 
 fn internal(message: String) -> Answer {
-    Answer { status: GrpcStatus { code: GrpcCode::Internal, message }, message: None }
+    Answer {
+        status: GrpcStatus {
+            code: GrpcCode::Internal,
+            message,
+        },
+        message: None,
+    }
 }

@@ -68,7 +68,11 @@ pub(crate) enum Health {
     /// At least one channel is ready.
     Ready,
     /// No channel is ready and the last dial failed.
-    Down { since: Instant, error: Arc<ConnectError>, failures: u64 },
+    Down {
+        since: Instant,
+        error: Arc<ConnectError>,
+        failures: u64,
+    },
     /// No new calls; those in flight may end.
     Closing,
     /// Over.
@@ -144,10 +148,6 @@ impl Pool {
         self.ready.load_full()
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
-    }
-
     pub(crate) fn command(&self, command: Command) {
         // The task is gone only when the pool is closed or its runtime has ended; then there is nobody to tell.
         let _ = self.commands.send(command);
@@ -215,7 +215,9 @@ impl Pool {
         let ready = self.ready.load();
         match &ready.health {
             Health::Closing | Health::Closed => Err(NoStream::Closed),
-            Health::Down { since, error, .. } if !error.failure.may_pass() || since.elapsed() >= self.options.outage_patience => {
+            Health::Down { since, error, .. }
+                if !error.failure.may_pass() || since.elapsed() >= self.options.outage_patience =>
+            {
                 Err(NoStream::Down(Arc::clone(error)))
             }
             Health::Ready => {
@@ -233,12 +235,18 @@ impl Pool {
 
     /// Asks for another channel when all are crowded; once until the task has looked.
     fn note_crowding(&self, ready: &Ready) {
-        if ready.channels.len() >= self.options.most_channels().saturating_mul(self.routes.len()) {
+        if ready.channels.len()
+            >= self
+                .options
+                .most_channels()
+                .saturating_mul(self.routes.len())
+        {
             return;
         }
         let crowded = |channel: &Arc<Channel>| {
             let gauges = &channel.gauges;
-            gauges.in_flight() >= CROWDED_CALLS.min(gauges.stream_limit()) || gauges.bytes_in_flight() >= CROWDED_BYTES
+            gauges.in_flight() >= CROWDED_CALLS.min(gauges.stream_limit())
+                || gauges.bytes_in_flight() >= CROWDED_BYTES
         };
         if ready.channels.iter().all(crowded) && !self.grow_asked.swap(true, Ordering::Relaxed) {
             self.command(Command::Grow);
@@ -264,7 +272,9 @@ impl Pool {
             match &self.ready.load().health {
                 Health::Ready => return Ok(()),
                 Health::Closing | Health::Closed => return Err(NoStream::Closed),
-                health @ Health::Down { error, .. } if failures(health) > seen => return Err(NoStream::Down(Arc::clone(error))),
+                health @ Health::Down { error, .. } if failures(health) > seen => {
+                    return Err(NoStream::Down(Arc::clone(error)));
+                }
                 _ if self.is_over() => return Err(NoStream::Closed),
                 _ => {}
             }
@@ -294,11 +304,19 @@ impl Pool {
 
 /// The less busy of two channels chosen at random; any other one when both have no stream left.
 fn pick(channels: &[Arc<Channel>], bytes: usize) -> Option<StreamPermit> {
-    let busier_last = |one: &Arc<Channel>, other: &Arc<Channel>| one.gauges.in_flight() <= other.gauges.in_flight();
+    let busier_last = |one: &Arc<Channel>, other: &Arc<Channel>| {
+        one.gauges.in_flight() <= other.gauges.in_flight()
+    };
     let chosen = match channels {
         [] => return None,
         [only] => return only.try_stream(bytes),
-        [one, other] => if busier_last(one, other) { one } else { other },
+        [one, other] => {
+            if busier_last(one, other) {
+                one
+            } else {
+                other
+            }
+        }
         many => {
             let first = fastrand::usize(..many.len());
             let second = (first + fastrand::usize(1..many.len())) % many.len();
@@ -306,7 +324,11 @@ fn pick(channels: &[Arc<Channel>], bytes: usize) -> Option<StreamPermit> {
             if busier_last(one, other) { one } else { other }
         }
     };
-    chosen.try_stream(bytes).or_else(|| channels.iter().find_map(|channel| channel.try_stream(bytes)))
+    chosen.try_stream(bytes).or_else(|| {
+        channels
+            .iter()
+            .find_map(|channel| channel.try_stream(bytes))
+    })
 }
 
 /// Counts a waiting call for as long as it waits.

@@ -67,7 +67,11 @@ impl Statistics {
     }
 
     pub(crate) fn snapshot(&self) -> CallStatistics {
-        let counts: Vec<u64> = self.latency.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
+        let counts: Vec<u64> = self
+            .latency
+            .iter()
+            .map(|bucket| bucket.load(Ordering::Relaxed))
+            .collect();
         CallStatistics {
             succeeded: self.succeeded.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),

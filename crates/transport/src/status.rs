@@ -89,7 +89,12 @@ pub struct ChannelStatus {
 }
 
 impl ConnectionStatus {
-    pub(crate) fn in_process(alias: &str, address: &str, database: &str, state: ConnectionState) -> Self {
+    pub(crate) fn in_process(
+        alias: &str,
+        address: &str,
+        database: &str,
+        state: ConnectionState,
+    ) -> Self {
         Self {
             alias: alias.to_owned(),
             address: address.to_owned(),
@@ -108,7 +113,12 @@ impl ConnectionStatus {
     pub(crate) fn of_pool(alias: &str, database: &str, pool: &Pool) -> Self {
         let snapshot = pool.snapshot();
         let describe = |channel: &std::sync::Arc<Channel>| ChannelStatus::of(channel);
-        let channels: Vec<_> = snapshot.channels.iter().chain(&snapshot.draining).map(describe).collect();
+        let channels: Vec<_> = snapshot
+            .channels
+            .iter()
+            .chain(&snapshot.draining)
+            .map(describe)
+            .collect();
         let state = match snapshot.health {
             // A task that has gone with its runtime can't say so itself.
             _ if pool.is_over() => ConnectionState::Closed,

@@ -207,7 +207,9 @@ impl ConnectFailure {
             Self::ProxyNotReady => {
                 "Wait until Milvus has started (its /healthz answers OK), then try again."
             }
-            Self::HandshakeFailed | Self::HandshakeBroken | Self::ChannelLost => "Look at the log of the Milvus proxy.",
+            Self::HandshakeFailed | Self::HandshakeBroken | Self::ChannelLost => {
+                "Look at the log of the Milvus proxy."
+            }
             Self::InvalidConfiguration => "Correct the configuration.",
             Self::NotBuiltIn => "Build with the feature that it names, or connect to a server.",
         }
@@ -280,13 +282,24 @@ impl ConnectError {
 
     /// The credentials could not be read before the dial.
     pub(crate) fn unreadable_credentials(address: &Arc<str>, error: CredentialError) -> Self {
-        Self::new(ConnectFailure::CredentialsUnreadable, Phase::Configuration, address, error.to_string()).with_source(error)
+        Self::new(
+            ConnectFailure::CredentialsUnreadable,
+            Phase::Configuration,
+            address,
+            error.to_string(),
+        )
+        .with_source(error)
     }
 
     /// A channel that had been ready is gone.
     pub(crate) fn lost(address: &Arc<str>, peer: &str, end: &End) -> Self {
         let detail = format!("the channel to {peer} is gone: {}", end.describe());
-        Self::new(ConnectFailure::ChannelLost, Phase::Exchange, address, detail)
+        Self::new(
+            ConnectFailure::ChannelLost,
+            Phase::Exchange,
+            address,
+            detail,
+        )
     }
 
     pub(crate) fn with_source(

@@ -33,14 +33,21 @@ impl CallMetadata<'_> {
     /// The HTTP/2 request without its body.
     pub(crate) fn into_request(self) -> Request<()> {
         let mut uri = http::uri::Parts::default();
-        uri.scheme = Some(if self.secure { Scheme::HTTPS } else { Scheme::HTTP });
+        uri.scheme = Some(if self.secure {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        });
         uri.authority = Some(self.authority.clone());
         uri.path_and_query = Some(PathAndQuery::from_static(self.path));
 
         let mut headers = HeaderMap::with_capacity(12);
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("milvus-connections/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("milvus-connections/", env!("CARGO_PKG_VERSION"))),
+        );
         if let Some(remaining) = self.remaining {
             headers.insert(TIMEOUT.clone(), grpc_timeout(remaining));
         }
@@ -54,8 +61,14 @@ impl CallMetadata<'_> {
             headers.insert(IDENTIFIER.clone(), HeaderValue::from(identifier));
         }
         headers.insert(REQUEST_ID.clone(), self.request_id.clone());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        headers.insert(REQUEST_TIME.clone(), HeaderValue::from(u64::try_from(now).unwrap_or(u64::MAX)));
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
+        headers.insert(
+            REQUEST_TIME.clone(),
+            HeaderValue::from(u64::try_from(now).unwrap_or(u64::MAX)),
+        );
 
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
@@ -87,7 +100,8 @@ pub(crate) fn new_request_id() -> HeaderValue {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let process = PROCESS.get_or_init(|| format!("{:016x}", fastrand::u64(..)).into());
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    HeaderValue::try_from(format!("{process}-{number:x}")).unwrap_or_else(|_| HeaderValue::from_static("unnamed"))
+    HeaderValue::try_from(format!("{process}-{number:x}"))
+        .unwrap_or_else(|_| HeaderValue::from_static("unnamed"))
 }
 
 #[cfg(test)]

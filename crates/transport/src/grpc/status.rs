@@ -18,7 +18,9 @@ impl GrpcStatus {
         let code = headers.get("grpc-status")?;
         let number = code.to_str().ok().and_then(|text| text.parse().ok());
         let message = match headers.get("grpc-message") {
-            Some(message) => percent_decode(message.as_bytes()).decode_utf8_lossy().into_owned(),
+            Some(message) => percent_decode(message.as_bytes())
+                .decode_utf8_lossy()
+                .into_owned(),
             None => String::new(),
         };
         Some(Self {
@@ -37,13 +39,19 @@ mod tests {
         let mut headers = HeaderMap::new();
         assert_eq!(GrpcStatus::from_headers(&headers), None);
         headers.insert("grpc-status", "16".parse().unwrap());
-        headers.insert("grpc-message", "auth%20check failed: caf%C3%A9".parse().unwrap());
+        headers.insert(
+            "grpc-message",
+            "auth%20check failed: caf%C3%A9".parse().unwrap(),
+        );
         let status = GrpcStatus::from_headers(&headers).unwrap();
         assert_eq!(status.code, GrpcCode::Unauthenticated);
         assert_eq!(status.message, "auth check failed: café");
         for odd in ["99", "x", "-1", "4294967296"] {
             headers.insert("grpc-status", odd.parse().unwrap());
-            assert_eq!(GrpcStatus::from_headers(&headers).unwrap().code, GrpcCode::Unknown);
+            assert_eq!(
+                GrpcStatus::from_headers(&headers).unwrap().code,
+                GrpcCode::Unknown
+            );
         }
     }
 }

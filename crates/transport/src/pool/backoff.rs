@@ -26,20 +26,31 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// One more dial failed: how long to wait. `random` is uniform in [0, 1).
-    pub(crate) fn after_failure(&mut self, may_pass: bool, calls_wait: bool, random: f64) -> Duration {
+    pub(crate) fn after_failure(
+        &mut self,
+        may_pass: bool,
+        calls_wait: bool,
+        random: f64,
+    ) -> Duration {
         let longest = match (may_pass, calls_wait) {
             (true, true) => WHILE_CALLS_WAIT,
             (true, false) => LONGEST,
             (false, _) => LONGEST_FOR_FAULTS,
         };
-        let bound = FIRST.saturating_mul(2u32.saturating_pow(self.failures.min(16))).min(longest);
+        let bound = FIRST
+            .saturating_mul(2u32.saturating_pow(self.failures.min(16)))
+            .min(longest);
         self.failures = self.failures.saturating_add(1);
         bound.mul_f64(random).max(SHORTEST)
     }
 
     /// How long a dial may still be put off now that calls wait. `random` is uniform in [0, 1).
     pub(crate) fn while_calls_wait(&self, random: f64) -> Duration {
-        if self.failures == 0 { Duration::ZERO } else { WHILE_CALLS_WAIT.mul_f64(random).max(SHORTEST) }
+        if self.failures == 0 {
+            Duration::ZERO
+        } else {
+            WHILE_CALLS_WAIT.mul_f64(random).max(SHORTEST)
+        }
     }
 
     /// Something failed that needs no delay the first time.
@@ -84,8 +95,13 @@ mod tests {
     #[test]
     fn bounds_double_until_the_longest() {
         let mut backoff = Backoff::default();
-        let bounds: Vec<_> = (0..10).map(|_| backoff.after_failure(true, false, 1.0).as_millis()).collect();
-        assert_eq!(bounds, [50, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        let bounds: Vec<_> = (0..10)
+            .map(|_| backoff.after_failure(true, false, 1.0).as_millis())
+            .collect();
+        assert_eq!(
+            bounds,
+            [50, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]
+        );
         backoff.reset();
         assert_eq!(backoff.after_failure(true, false, 1.0).as_millis(), 50);
     }

@@ -8,8 +8,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 const FULL: i64 = 500;
 /// What a retry costs after an answer or a broken channel.
 pub(crate) const RETRY_COST: i64 = 5;
-/// What a retry costs after silence: more, since the server may still be at work on the first attempt.
-pub(crate) const SILENT_RETRY_COST: i64 = 10;
 const SUCCESS_GAIN: i64 = 1;
 
 /// The retries that a target has left; shared by all calls of a pool.
@@ -20,13 +18,17 @@ pub(crate) struct RetryBudget {
 
 impl RetryBudget {
     pub(crate) fn new() -> Self {
-        Self { tokens: AtomicI64::new(FULL) }
+        Self {
+            tokens: AtomicI64::new(FULL),
+        }
     }
 
     /// Takes `cost` tokens if there are as many.
     pub(crate) fn take(&self, cost: i64) -> bool {
         self.tokens
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| (tokens >= cost).then_some(tokens - cost))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| {
+                (tokens >= cost).then_some(tokens - cost)
+            })
             .is_ok()
     }
 
@@ -34,7 +36,11 @@ impl RetryBudget {
     pub(crate) fn success(&self) {
         // Full is the usual state: then there is nothing to write, and the cache line stays shared.
         if self.tokens.load(Ordering::Relaxed) < FULL {
-            let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| Some((tokens + SUCCESS_GAIN).min(FULL)));
+            let _ = self
+                .tokens
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| {
+                    Some((tokens + SUCCESS_GAIN).min(FULL))
+                });
         }
     }
 
@@ -58,7 +64,7 @@ mod tests {
                 match step {
                     0 => budget.success(),
                     1 => prop_assert_eq!(budget.take(RETRY_COST), before >= RETRY_COST),
-                    _ => prop_assert_eq!(budget.take(SILENT_RETRY_COST), before >= SILENT_RETRY_COST),
+                    _ => prop_assert_eq!(budget.take(2 * RETRY_COST), before >= 2 * RETRY_COST),
                 }
                 prop_assert!((0..=FULL).contains(&budget.tokens()));
             }

@@ -23,7 +23,10 @@ struct Entry {
 fn directory() -> MutexGuard<'static, HashMap<Key, Entry>> {
     static DIRECTORY: OnceLock<Mutex<HashMap<Key, Entry>>> = OnceLock::new();
     // A panic elsewhere leaves the map as it was before or after one whole change.
-    DIRECTORY.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+    DIRECTORY
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The right to use a pool. The last one closes it.
@@ -39,13 +42,22 @@ impl Lease {
         let key = (config.fingerprint(), tokio::runtime::Handle::current().id());
         let mut directory = directory();
         directory.retain(|_, entry| !entry.pool.is_over());
-        let usable = directory.get(&key).is_some_and(|entry| !entry.pool.is_closing());
+        let usable = directory
+            .get(&key)
+            .is_some_and(|entry| !entry.pool.is_closing());
         if !usable {
             directory.remove(&key);
         }
-        let entry = directory.entry(key).or_insert_with(|| Entry { pool: Pool::start(config, routes), leases: 0 });
+        let entry = directory.entry(key).or_insert_with(|| Entry {
+            pool: Pool::start(config, routes),
+            leases: 0,
+        });
         entry.leases += 1;
-        Self { key, pool: Arc::clone(&entry.pool), returned: AtomicBool::new(false) }
+        Self {
+            key,
+            pool: Arc::clone(&entry.pool),
+            returned: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
@@ -88,7 +100,9 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.give_back() {
-            self.pool.command(Command::Close(tokio::time::Instant::now() + self.pool.options.drain_timeout));
+            self.pool.command(Command::Close(
+                tokio::time::Instant::now() + self.pool.options.drain_timeout,
+            ));
         }
     }
 }

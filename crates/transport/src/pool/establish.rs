@@ -17,7 +17,10 @@ use tokio::time::Instant;
 
 use super::mismatch;
 use crate::channel::{Gauges, Peer};
-use crate::dial::{FirstBytes, Stream, connect_tcp, connect_unix, handshake_tls, interleave, resolve, silent, tls_error};
+use crate::dial::{
+    FirstBytes, Stream, connect_tcp, connect_unix, handshake_tls, interleave, resolve, silent,
+    tls_error,
+};
 use crate::error::{ConnectError, ConnectFailure, Phase};
 use crate::grpc::{Answer, Broken, CallMetadata, exchange, new_request_id};
 use crate::handshake::{Exchange, Greeting, greet};
@@ -49,9 +52,16 @@ impl Route {
     /// The name to verify with TLS.
     pub(crate) fn host(&self) -> String {
         match &self.place {
-            Place::Tcp(Endpoint { host: Host::Name(name), .. }) => name.clone(),
-            Place::Tcp(Endpoint { host: Host::V4(ip), .. }) => ip.to_string(),
-            Place::Tcp(Endpoint { host: Host::V6(ip), .. }) => ip.to_string(),
+            Place::Tcp(Endpoint {
+                host: Host::Name(name),
+                ..
+            }) => name.clone(),
+            Place::Tcp(Endpoint {
+                host: Host::V4(ip), ..
+            }) => ip.to_string(),
+            Place::Tcp(Endpoint {
+                host: Host::V6(ip), ..
+            }) => ip.to_string(),
             Place::Unix(_) => "localhost".into(),
         }
     }
@@ -127,14 +137,29 @@ async fn try_establish(
     on_end: impl FnOnce(End) + Send + 'static,
 ) -> Result<Established, ConnectError> {
     let route = &dial.route;
-    let Opened { stream, peer, addresses } = open(dial).await?;
+    let Opened {
+        stream,
+        peer,
+        addresses,
+    } = open(dial).await?;
     let first_bytes = stream.first_bytes();
     let (sender, connection) = match handshake(stream).await {
         Ok(connected) => connected,
-        Err(error) => return Err(mismatch::explain(route, &peer, &first_bytes, Some(&error), dial.timeout).await),
+        Err(error) => {
+            return Err(
+                mismatch::explain(route, &peer, &first_bytes, Some(&error), dial.timeout).await,
+            );
+        }
     };
     let gauges = Arc::new(Gauges::new());
-    let driving = drive(connection, sender.clone(), Arc::clone(&gauges), Arc::clone(&first_bytes), dial.keepalive, on_goaway);
+    let driving = drive(
+        connection,
+        sender.clone(),
+        Arc::clone(&gauges),
+        Arc::clone(&first_bytes),
+        dial.keepalive,
+        on_goaway,
+    );
     let (report, mut reported) = tokio::sync::oneshot::channel();
     let driver = Driver {
         task: Some(tokio::spawn(async move {
@@ -145,7 +170,10 @@ async fn try_establish(
             }
         })),
     };
-    let greeter = Greeter { dial, sender: sender.clone() };
+    let greeter = Greeter {
+        dial,
+        sender: sender.clone(),
+    };
     let greeting = tokio::select! {
         greeting = greet(&greeter, &route.address, &dial.user, dial.authorization.is_none()) => greeting,
         () = tokio::time::sleep(dial.timeout) => return Err(unanswered(route, &first_bytes)),
@@ -154,8 +182,20 @@ async fn try_establish(
         Ok(greeting) => {
             reported.close();
             match reported.try_recv() {
-                Ok(end) => Err(ConnectError::new(ConnectFailure::HandshakeBroken, Phase::Handshake, &route.address, end.describe())),
-                Err(_) => Ok(Established { peer, addresses, greeting, gauges, sender, driver }),
+                Ok(end) => Err(ConnectError::new(
+                    ConnectFailure::HandshakeBroken,
+                    Phase::Handshake,
+                    &route.address,
+                    end.describe(),
+                )),
+                Err(_) => Ok(Established {
+                    peer,
+                    addresses,
+                    greeting,
+                    gauges,
+                    sender,
+                    driver,
+                }),
             }
         }
         Err(error) if error.failure == ConnectFailure::HandshakeBroken => {
@@ -174,18 +214,30 @@ async fn try_establish(
 }
 
 fn find_tls(cause: Option<&h2::Error>) -> Option<&rustls::Error> {
-    cause.and_then(h2::Error::get_io).and_then(crate::tls::find_tls_error)
+    cause
+        .and_then(h2::Error::get_io)
+        .and_then(crate::tls::find_tls_error)
 }
 
 /// The deadline passed while Milvus's greeting was awaited.
 fn unanswered(route: &Route, first_bytes: &FirstBytes) -> ConnectError {
     if first_bytes.is_http2() {
         let detail = "HTTP/2 is spoken, but the handshake was not answered in time (so it is while Milvus starts, and when it hangs)";
-        ConnectError::new(ConnectFailure::ProxyNotReady, Phase::Handshake, &route.address, detail)
+        ConnectError::new(
+            ConnectFailure::ProxyNotReady,
+            Phase::Handshake,
+            &route.address,
+            detail,
+        )
     } else if first_bytes.first().is_empty() {
         silent(Phase::Http2, &route.address)
     } else {
-        ConnectError::new(ConnectFailure::NotHttp2, Phase::Http2, &route.address, "it began with other bytes and then fell silent")
+        ConnectError::new(
+            ConnectFailure::NotHttp2,
+            Phase::Http2,
+            &route.address,
+            "it began with other bytes and then fell silent",
+        )
     }
 }
 
@@ -195,18 +247,39 @@ pub(crate) async fn open(dial: &Dial) -> Result<Opened, ConnectError> {
     let endpoint = match &route.place {
         Place::Unix(path) => {
             let stream = connect_unix(path, &route.address).await?;
-            return Ok(Opened { stream: Stream::unix(stream), peer: Peer::Unix(path.clone()), addresses: Vec::new() });
+            return Ok(Opened {
+                stream: Stream::unix(stream),
+                peer: Peer::Unix(path.clone()),
+                addresses: Vec::new(),
+            });
         }
         Place::Tcp(endpoint) => endpoint,
     };
-    let addresses = if dial.known.is_empty() { resolve(endpoint, &route.address).await? } else { dial.known.clone() };
-    let (tcp, peer) = connect_tcp(&interleave(&addresses, dial.first), &route.address, dial.timeout).await?;
+    let addresses = if dial.known.is_empty() {
+        resolve(endpoint, &route.address).await?
+    } else {
+        dial.known.clone()
+    };
+    let (tcp, peer) = connect_tcp(
+        &interleave(&addresses, dial.first),
+        &route.address,
+        dial.timeout,
+    )
+    .await?;
     let peer = Peer::Tcp(peer);
     if !route.secure {
-        return Ok(Opened { stream: Stream::tcp(tcp), peer, addresses });
+        return Ok(Opened {
+            stream: Stream::tcp(tcp),
+            peer,
+            addresses,
+        });
     }
     match handshake_tls(tcp, &route.host(), &route.tls, &route.address, dial.timeout).await {
-        Ok((stream, _)) => Ok(Opened { stream, peer, addresses }),
+        Ok((stream, _)) => Ok(Opened {
+            stream,
+            peer,
+            addresses,
+        }),
         Err(error) => Err(mismatch::explain_tls(route, &peer, error, dial.timeout).await),
     }
 }
@@ -217,7 +290,12 @@ pub(crate) fn tls_cause(route: &Route, cause: Option<&h2::Error>) -> Option<Conn
     find_tls(cause)?;
     // The error is shared with the connection; its kind and text make an equal one.
     let tls = crate::tls::find_tls_error(io)?.clone();
-    Some(tls_error(std::io::Error::new(io.kind(), tls), &route.tls, &route.address, Phase::Tls))
+    Some(tls_error(
+        std::io::Error::new(io.kind(), tls),
+        &route.tls,
+        &route.address,
+        Phase::Tls,
+    ))
 }
 
 struct Greeter<'a> {
@@ -226,7 +304,11 @@ struct Greeter<'a> {
 }
 
 impl Exchange for Greeter<'_> {
-    async fn exchange(&self, path: &'static str, message: EncodedMessage) -> Result<Answer, Broken> {
+    async fn exchange(
+        &self,
+        path: &'static str,
+        message: EncodedMessage,
+    ) -> Result<Answer, Broken> {
         let request_id = new_request_id();
         let request = CallMetadata {
             secure: self.dial.route.secure,
@@ -238,6 +320,12 @@ impl Exchange for Greeter<'_> {
             request_id: &request_id,
             remaining: Some(self.dial.timeout),
         };
-        exchange(self.sender.clone(), request.into_request(), &message, MAX_HANDSHAKE_ANSWER).await
+        exchange(
+            self.sender.clone(),
+            request.into_request(),
+            &message,
+            MAX_HANDSHAKE_ANSWER,
+        )
+        .await
     }
 }

@@ -23,41 +23,83 @@ use crate::tls::find_tls_error;
 const TRIAL: Duration = Duration::from_secs(1);
 
 /// Why an HTTP/2 greeting over an open stream came to nothing.
-pub(super) async fn explain(route: &Route, peer: &Peer, first_bytes: &FirstBytes, cause: Option<&h2::Error>, timeout: Duration) -> ConnectError {
+pub(super) async fn explain(
+    route: &Route,
+    peer: &Peer,
+    first_bytes: &FirstBytes,
+    cause: Option<&h2::Error>,
+    timeout: Duration,
+) -> ConnectError {
     if route.secure {
         if let Some(error) = tls_cause(route, cause) {
             return error;
         }
     } else if first_bytes.is_tls() || (!first_bytes.is_http2() && speaks_tls(peer, timeout).await) {
-        return ConnectError::new(ConnectFailure::TlsRequired, Phase::Http2, &route.address, "");
+        return ConnectError::new(
+            ConnectFailure::TlsRequired,
+            Phase::Http2,
+            &route.address,
+            "",
+        );
     }
     if first_bytes.is_http1() {
         let line = first_line(first_bytes.first());
-        return ConnectError::new(ConnectFailure::HttpOneServer, Phase::Http2, &route.address, format!("it answered {line:?}"));
+        return ConnectError::new(
+            ConnectFailure::HttpOneServer,
+            Phase::Http2,
+            &route.address,
+            format!("it answered {line:?}"),
+        );
     }
     if !first_bytes.first().is_empty() {
         return ConnectError::new(ConnectFailure::NotHttp2, Phase::Http2, &route.address, "");
     }
     match cause.and_then(h2::Error::get_io) {
-        Some(error) if !is_hang_up(error) => ConnectError::new(ConnectFailure::HandshakeBroken, Phase::Http2, &route.address, error.to_string()),
-        _ => ConnectError::new(ConnectFailure::ClosedAtOnce, Phase::Http2, &route.address, ""),
+        Some(error) if !is_hang_up(error) => ConnectError::new(
+            ConnectFailure::HandshakeBroken,
+            Phase::Http2,
+            &route.address,
+            error.to_string(),
+        ),
+        _ => ConnectError::new(
+            ConnectFailure::ClosedAtOnce,
+            Phase::Http2,
+            &route.address,
+            "",
+        ),
     }
 }
 
 /// Why a TLS handshake came to nothing: where the peer just hung up, the other kind of greeting tells.
-pub(super) async fn explain_tls(route: &Route, peer: &Peer, error: ConnectError, timeout: Duration) -> ConnectError {
+pub(super) async fn explain_tls(
+    route: &Route,
+    peer: &Peer,
+    error: ConnectError,
+    timeout: Duration,
+) -> ConnectError {
     if error.failure == ConnectFailure::ClosedAtOnce && speaks_plain_http2(peer, timeout).await {
-        return ConnectError::new(ConnectFailure::TlsNotSpoken, Phase::Tls, &route.address, "it hung up on the TLS greeting and answers a plain one");
+        return ConnectError::new(
+            ConnectFailure::TlsNotSpoken,
+            Phase::Tls,
+            &route.address,
+            "it hung up on the TLS greeting and answers a plain one",
+        );
     }
     if error.failure == ConnectFailure::ClosedAtOnce {
-        return ConnectError { phase: Phase::Tls, ..error };
+        return ConnectError {
+            phase: Phase::Tls,
+            ..error
+        };
     }
     error
 }
 
 /// The first line of an HTTP/1 answer, shortened.
 fn first_line(bytes: &[u8]) -> String {
-    let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let line = bytes
+        .split(|byte| matches!(byte, b'\r' | b'\n'))
+        .next()
+        .unwrap_or_default();
     String::from_utf8_lossy(line.get(..80).unwrap_or(line)).into_owned()
 }
 
@@ -76,14 +118,19 @@ async fn speaks_tls(peer: &Peer, timeout: Duration) -> bool {
             .with_no_client_auth();
         let name = ServerName::IpAddress(address.ip().into());
         // Whatever the server shows, it is refused; that it shows something is what was asked.
-        let error = TlsConnector::from(Arc::new(config)).connect(name, stream).await.err()?;
-        let spoken = match find_tls_error(&error)? {
-            rustls::Error::InvalidMessage(_) => false,
-            _ => true,
-        };
-        Some(spoken)
+        let error = TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
+            .err()?;
+        Some(!matches!(
+            find_tls_error(&error)?,
+            rustls::Error::InvalidMessage(_)
+        ))
     };
-    matches!(tokio::time::timeout(timeout.min(TRIAL), trial).await, Ok(Some(true)))
+    matches!(
+        tokio::time::timeout(timeout.min(TRIAL), trial).await,
+        Ok(Some(true))
+    )
 }
 
 async fn speaks_plain_http2(peer: &Peer, timeout: Duration) -> bool {
@@ -101,7 +148,10 @@ async fn speaks_plain_http2(peer: &Peer, timeout: Duration) -> bool {
         .await;
         Some(first_bytes.is_http2())
     };
-    matches!(tokio::time::timeout(timeout.min(TRIAL), trial).await, Ok(Some(true)))
+    matches!(
+        tokio::time::timeout(timeout.min(TRIAL), trial).await,
+        Ok(Some(true))
+    )
 }
 
 /// Accepts no certificate: a trial must not turn into a connection.
@@ -117,18 +167,36 @@ impl ServerCertVerifier for TrustNobody {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::ApplicationVerificationFailure,
+        ))
     }
 
-    fn verify_tls12_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::ApplicationVerificationFailure,
+        ))
     }
 
-    fn verify_tls13_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::ApplicationVerificationFailure,
+        ))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+        rustls::crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

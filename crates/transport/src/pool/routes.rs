@@ -15,7 +15,14 @@ use crate::target::Target;
 /// When the target is not on a network, or a name in it can't stand in an HTTP/2 request.
 pub(crate) fn routes(config: &ConnectionConfig) -> Result<Vec<Route>, ConnectError> {
     let address: Arc<str> = config.target.address().into();
-    let invalid = |detail: String| ConnectError::new(ConnectFailure::InvalidConfiguration, Phase::Configuration, &address, detail);
+    let invalid = |detail: String| {
+        ConnectError::new(
+            ConnectFailure::InvalidConfiguration,
+            Phase::Configuration,
+            &address,
+            detail,
+        )
+    };
     match &config.target {
         Target::Tcp { endpoints, secure } => {
             let route = |endpoint: &crate::target::Endpoint| {
@@ -24,7 +31,8 @@ pub(crate) fn routes(config: &ConnectionConfig) -> Result<Vec<Route>, ConnectErr
                     Some(name) if *secure => format!("{name}:{}", endpoint.port),
                     _ => endpoint.to_string(),
                 };
-                let authority = Authority::try_from(named.as_str()).map_err(|_| invalid(format!("{named:?} is no valid host name")))?;
+                let authority = Authority::try_from(named.as_str())
+                    .map_err(|_| invalid(format!("{named:?} is no valid host name")))?;
                 Ok(Route {
                     address: endpoint.to_string().into(),
                     place: Place::Tcp(endpoint.clone()),
@@ -46,8 +54,14 @@ pub(crate) fn routes(config: &ConnectionConfig) -> Result<Vec<Route>, ConnectErr
             tls: config.tls.clone(),
         }]),
         Target::Embedded { .. } | Target::Memory { .. } => {
-            let detail = "a database in this process needs the embedded engine (feature `embedded`)";
-            Err(ConnectError::new(ConnectFailure::NotBuiltIn, Phase::Configuration, &address, detail))
+            let detail =
+                "a database in this process needs the embedded engine (feature `embedded`)";
+            Err(ConnectError::new(
+                ConnectFailure::NotBuiltIn,
+                Phase::Configuration,
+                &address,
+                detail,
+            ))
         }
     }
 }

@@ -41,8 +41,17 @@ impl Slots {
 
     /// One channel at rest for each address of the family in use: a name with several addresses stands for several
     /// proxies, while the two families of one address (`localhost`) stand for the same.
-    pub(super) fn rest_on(&mut self, addresses: &[SocketAddr], ipv6: Option<bool>, least: usize, most: usize) {
-        let same_family = addresses.iter().filter(|address| ipv6.is_none_or(|ipv6| address.is_ipv6() == ipv6)).count();
+    pub(super) fn rest_on(
+        &mut self,
+        addresses: &[SocketAddr],
+        ipv6: Option<bool>,
+        least: usize,
+        most: usize,
+    ) {
+        let same_family = addresses
+            .iter()
+            .filter(|address| ipv6.is_none_or(|ipv6| address.is_ipv6() == ipv6))
+            .count();
         let grown = self.wanted.saturating_sub(self.resting);
         self.resting = same_family.clamp(least, most.max(least));
         self.wanted = (self.resting + grown).min(most.max(least));
@@ -51,10 +60,16 @@ impl Slots {
     /// The index of the known address to which the fewest channels lead.
     pub(super) fn least_used(&self, ready: &[Arc<Channel>], endpoint: usize) -> usize {
         let used = |address: &SocketAddr| {
-            let leads_there = |channel: &&Arc<Channel>| channel.endpoint == endpoint && channel.peer == Peer::Tcp(*address);
+            let leads_there = |channel: &&Arc<Channel>| {
+                channel.endpoint == endpoint && channel.peer == Peer::Tcp(*address)
+            };
             ready.iter().filter(leads_there).count() + usize::from(self.dialing > 1)
         };
-        let least = self.addresses.iter().enumerate().min_by_key(|(_, address)| used(address));
+        let least = self
+            .addresses
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, address)| used(address));
         least.map_or(0, |(index, _)| index)
     }
 }

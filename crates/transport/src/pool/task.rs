@@ -36,8 +36,15 @@ const MOST_DOUBLINGS: u32 = 5;
 type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 enum Done {
-    Dialed { endpoint: usize, outcome: Result<Box<Established>, ConnectError>, id: ChannelId },
-    LookedUp { endpoint: usize, addresses: Vec<std::net::SocketAddr> },
+    Dialed {
+        endpoint: usize,
+        outcome: Result<Box<Established>, ConnectError>,
+        id: ChannelId,
+    },
+    LookedUp {
+        endpoint: usize,
+        addresses: Vec<std::net::SocketAddr>,
+    },
 }
 
 /// Runs until the pool is closed and its last channel is gone.
@@ -115,25 +122,43 @@ impl Task {
     }
 
     fn wants_dial(&self, endpoint: usize, now: Instant) -> bool {
-        let standing = self.ready.iter().filter(|channel| channel.endpoint == endpoint && !self.retiring.contains(&channel.id)).count();
-        self.slots.get(endpoint).is_some_and(|slots| slots.not_before <= now && standing + slots.dialing < slots.wanted)
+        let standing = self
+            .ready
+            .iter()
+            .filter(|channel| channel.endpoint == endpoint && !self.retiring.contains(&channel.id))
+            .count();
+        self.slots
+            .get(endpoint)
+            .is_some_and(|slots| slots.not_before <= now && standing + slots.dialing < slots.wanted)
     }
 
     fn dial(&mut self, endpoint: usize, now: Instant) {
-        let (Some(slots), Some(route)) = (self.slots.get_mut(endpoint), self.pool.routes.get(endpoint)) else {
+        let (Some(slots), Some(route)) =
+            (self.slots.get_mut(endpoint), self.pool.routes.get(endpoint))
+        else {
             return;
         };
         slots.dialing += 1;
         self.dials += 1;
-        let fresh = slots.looked_up.is_some_and(|at| now.duration_since(at) < LOOK_UP_HOLDS);
-        let known = if fresh { slots.addresses.clone() } else { Vec::new() };
+        let fresh = slots
+            .looked_up
+            .is_some_and(|at| now.duration_since(at) < LOOK_UP_HOLDS);
+        let known = if fresh {
+            slots.addresses.clone()
+        } else {
+            Vec::new()
+        };
         let first = slots.least_used(&self.ready, endpoint);
         let keepalive = Keepalive {
-            interval: self.pool.options.tolerated_keepalive_interval() * 2u32.pow(self.keepalive_doublings),
+            interval: self.pool.options.tolerated_keepalive_interval()
+                * 2u32.pow(self.keepalive_doublings),
             timeout: self.pool.options.keepalive_timeout,
         };
         let id = ChannelId::next();
-        self.pool.emit(EventKind::Dialing { channel: id, address: Arc::clone(&route.address) });
+        self.pool.emit(EventKind::Dialing {
+            channel: id,
+            address: Arc::clone(&route.address),
+        });
         let (pool, route) = (Arc::clone(&self.pool), Arc::clone(route));
         let (goaway, ended) = (self.pool.commands.clone(), self.pool.commands.clone());
         self.work.push(Box::pin(async move {
@@ -141,20 +166,41 @@ impl Task {
             let on_end = move |end| drop(ended.send(Command::Ended(id, end)));
             let outcome = match pool.authorization.current().await {
                 Ok(authorization) => {
-                    let user = pool.authorization.source().user().unwrap_or_default().to_owned();
+                    let user = pool
+                        .authorization
+                        .source()
+                        .user()
+                        .unwrap_or_default()
+                        .to_owned();
                     let timeout = pool.options.dial_timeout;
-                    let dial = Dial { route, known, first, timeout, keepalive, authorization: authorization.header.clone(), user };
+                    let dial = Dial {
+                        route,
+                        known,
+                        first,
+                        timeout,
+                        keepalive,
+                        authorization: authorization.header.clone(),
+                        user,
+                    };
                     establish(dial, on_goaway, on_end).await
                 }
                 Err(error) => Err(ConnectError::unreadable_credentials(&pool.address, error)),
             };
-            Done::Dialed { endpoint, outcome: outcome.map(Box::new), id }
+            Done::Dialed {
+                endpoint,
+                outcome: outcome.map(Box::new),
+                id,
+            }
         }));
     }
 
     fn finish(&mut self, done: Done) {
         match done {
-            Done::Dialed { endpoint, outcome, id } => {
+            Done::Dialed {
+                endpoint,
+                outcome,
+                id,
+            } => {
                 self.dials -= 1;
                 if let Some(slots) = self.slots.get_mut(endpoint) {
                     slots.dialing -= 1;
@@ -164,17 +210,36 @@ impl Task {
                     Err(error) => self.note_failure(endpoint, id, error),
                 }
             }
-            Done::LookedUp { endpoint, addresses } => self.adopt_addresses(endpoint, addresses),
+            Done::LookedUp {
+                endpoint,
+                addresses,
+            } => self.adopt_addresses(endpoint, addresses),
         }
     }
 
     fn admit(&mut self, endpoint: usize, id: ChannelId, established: Established) {
-        let Established { peer, addresses, greeting, gauges, sender, driver } = established;
+        let Established {
+            peer,
+            addresses,
+            greeting,
+            gauges,
+            sender,
+            driver,
+        } = established;
         let Some(driver) = driver.release() else {
             return;
         };
         let released = Arc::clone(&self.pool.released);
-        let channel = Arc::new(Channel::new(id, endpoint, peer, greeting.identifier, gauges, sender, driver, released));
+        let channel = Arc::new(Channel {
+            id,
+            endpoint,
+            peer,
+            identifier: greeting.identifier,
+            gauges,
+            sender,
+            driver,
+            released,
+        });
         if self.closing.is_some() {
             channel.cut();
             return;
@@ -182,8 +247,15 @@ impl Task {
         if **self.pool.server.load() != greeting.server {
             self.pool.server.store(Arc::new(greeting.server));
         }
-        let old = self.retiring.iter().copied().find(|old| self.ready.iter().any(|channel| channel.id == *old && channel.endpoint == endpoint));
-        self.pool.emit(EventKind::Ready { channel: id, peer: channel.peer.to_string() });
+        let old = self.retiring.iter().copied().find(|old| {
+            self.ready
+                .iter()
+                .any(|channel| channel.id == *old && channel.endpoint == endpoint)
+        });
+        self.pool.emit(EventKind::Ready {
+            channel: id,
+            peer: channel.peer.to_string(),
+        });
         self.ready.push(channel);
         self.down_since = None;
         self.changed = true;
@@ -200,11 +272,17 @@ impl Task {
         let calls_wait = self.pool.waiting() > 0;
         let error = Arc::new(error);
         if let Some(slots) = self.slots.get_mut(endpoint) {
-            let delay = slots.backoff.after_failure(error.failure.may_pass(), calls_wait, fastrand::f64());
+            let delay =
+                slots
+                    .backoff
+                    .after_failure(error.failure.may_pass(), calls_wait, fastrand::f64());
             slots.not_before = Instant::now() + delay;
             slots.last_error = Some(Arc::clone(&error));
         }
-        self.pool.emit(EventKind::DialFailed { channel: id, error: Arc::clone(&error) });
+        self.pool.emit(EventKind::DialFailed {
+            channel: id,
+            error: Arc::clone(&error),
+        });
         self.failures += 1;
         self.last_error = Some(error);
         self.changed = true;
@@ -220,17 +298,34 @@ impl Task {
             return;
         }
         slots.looked_up = Some(Instant::now());
-        let in_use = self.ready.iter().rev().find(|channel| channel.endpoint == endpoint).and_then(|channel| match channel.peer {
-            Peer::Tcp(address) => Some(address.is_ipv6()),
-            Peer::Unix(_) => None,
-        });
-        slots.rest_on(&addresses, in_use, self.pool.options.resting_channels(), self.pool.options.most_channels());
+        let in_use = self
+            .ready
+            .iter()
+            .rev()
+            .find(|channel| channel.endpoint == endpoint)
+            .and_then(|channel| match channel.peer {
+                Peer::Tcp(address) => Some(address.is_ipv6()),
+                Peer::Unix(_) => None,
+            });
+        slots.rest_on(
+            &addresses,
+            in_use,
+            self.pool.options.resting_channels(),
+            self.pool.options.most_channels(),
+        );
         slots.addresses = addresses;
-        let gone = self.ready.iter().filter(|channel| channel.endpoint == endpoint).filter(|channel| match &channel.peer {
-            Peer::Tcp(address) => !slots.addresses.contains(address),
-            Peer::Unix(_) => false,
-        });
-        let gone: Vec<_> = gone.map(|channel| channel.id).filter(|id| !self.retiring.contains(id)).collect();
+        let gone = self
+            .ready
+            .iter()
+            .filter(|channel| channel.endpoint == endpoint)
+            .filter(|channel| match &channel.peer {
+                Peer::Tcp(address) => !slots.addresses.contains(address),
+                Peer::Unix(_) => false,
+            });
+        let gone: Vec<_> = gone
+            .map(|channel| channel.id)
+            .filter(|id| !self.retiring.contains(id))
+            .collect();
         self.retiring.extend(gone);
     }
 
@@ -259,8 +354,14 @@ impl Task {
     /// Calls wait: no endpoint stays in a long delay.
     fn hurry(&mut self) {
         for slots in &mut self.slots {
-            if slots.last_error.as_ref().is_none_or(|error| error.failure.may_pass()) {
-                slots.not_before = slots.not_before.min(Instant::now() + slots.backoff.while_calls_wait(fastrand::f64()));
+            if slots
+                .last_error
+                .as_ref()
+                .is_none_or(|error| error.failure.may_pass())
+            {
+                slots.not_before = slots
+                    .not_before
+                    .min(Instant::now() + slots.backoff.while_calls_wait(fastrand::f64()));
             }
         }
     }
@@ -268,7 +369,11 @@ impl Task {
     /// One more channel, at the endpoint that has the fewest.
     fn grow(&mut self) {
         let most = self.pool.options.most_channels();
-        let candidate = self.slots.iter_mut().filter(|slots| slots.wanted < most && slots.dialing == 0).min_by_key(|slots| slots.wanted);
+        let candidate = self
+            .slots
+            .iter_mut()
+            .filter(|slots| slots.wanted < most && slots.dialing == 0)
+            .min_by_key(|slots| slots.wanted);
         if let Some(slots) = candidate {
             slots.wanted += 1;
         }
@@ -281,9 +386,15 @@ impl Task {
         };
         let channel = self.ready.swap_remove(index);
         self.retiring.retain(|retiring| *retiring != id);
-        self.pool.emit(EventKind::Draining { channel: id, reason });
+        self.pool.emit(EventKind::Draining {
+            channel: id,
+            reason,
+        });
         self.allow_redial_after(&channel, true);
-        self.draining.push((Arc::clone(&channel), Instant::now() + self.pool.options.drain_timeout));
+        self.draining.push((
+            Arc::clone(&channel),
+            Instant::now() + self.pool.options.drain_timeout,
+        ));
         self.changed = true;
         // Last: with no call in flight, the driver ends at once and reports it.
         channel.gauges.start_draining();
@@ -300,13 +411,24 @@ impl Task {
             channel.gauges.start_draining();
             self.allow_redial_after(&channel, false);
             let address = Arc::clone(&self.pool.address);
-            self.last_error = Some(Arc::new(ConnectError::lost(&address, &channel.peer.to_string(), end)));
-        } else if let Some(index) = self.draining.iter().position(|(channel, _)| channel.id == id) {
+            self.last_error = Some(Arc::new(ConnectError::lost(
+                &address,
+                &channel.peer.to_string(),
+                end,
+            )));
+        } else if let Some(index) = self
+            .draining
+            .iter()
+            .position(|(channel, _)| channel.id == id)
+        {
             self.draining.swap_remove(index);
         } else {
             return;
         }
-        self.pool.emit(EventKind::Closed { channel: id, reason: end.describe() });
+        self.pool.emit(EventKind::Closed {
+            channel: id,
+            reason: end.describe(),
+        });
         self.changed = true;
     }
 
@@ -315,7 +437,8 @@ impl Task {
         let Some(slots) = self.slots.get_mut(channel.endpoint) else {
             return;
         };
-        let proved = channel.gauges.age() >= STABLE_AFTER || (announced && channel.gauges.calls() > 0);
+        let proved =
+            channel.gauges.age() >= STABLE_AFTER || (announced && channel.gauges.calls() > 0);
         if proved || slots.backoff.failures() == 0 {
             slots.backoff.reset();
             slots.not_before = Instant::now();
@@ -324,12 +447,18 @@ impl Task {
             }
         } else {
             let calls_wait = self.pool.waiting() > 0;
-            slots.not_before = Instant::now() + slots.backoff.after_failure(true, calls_wait, fastrand::f64());
+            slots.not_before = Instant::now()
+                + slots
+                    .backoff
+                    .after_failure(true, calls_wait, fastrand::f64());
         }
     }
 
     fn close(&mut self, deadline: Instant) {
-        self.closing = Some(self.closing.map_or(deadline, |earlier| earlier.min(deadline)));
+        self.closing = Some(
+            self.closing
+                .map_or(deadline, |earlier| earlier.min(deadline)),
+        );
         self.work.clear();
         self.dials = 0;
         while let Some(channel) = self.ready.first() {
@@ -346,17 +475,30 @@ impl Task {
         let far = Instant::now() + LOOK_UP_AGAIN;
         let redial = self.slots.iter().enumerate().filter(|(endpoint, slots)| {
             // At the limit of dials a dial's end is what to wait for.
-            self.closing.is_none() && self.dials < MAX_DIALS && self.wants_dial(*endpoint, slots.not_before)
+            self.closing.is_none()
+                && self.dials < MAX_DIALS
+                && self.wants_dial(*endpoint, slots.not_before)
         });
         let redial = redial.map(|(_, slots)| slots.not_before);
         let drains = self.draining.iter().map(|(_, until)| *until);
         let options = &self.pool.options;
-        let ages = self.ready.iter().filter(|channel| !self.retiring.contains(&channel.id)).map(|channel| {
-            Instant::now() + lifetime_of(channel, options.max_lifetime).saturating_sub(channel.gauges.age())
-        });
+        let ages = self
+            .ready
+            .iter()
+            .filter(|channel| !self.retiring.contains(&channel.id))
+            .map(|channel| {
+                Instant::now()
+                    + lifetime_of(channel, options.max_lifetime)
+                        .saturating_sub(channel.gauges.age())
+            });
         let grown = self.slots.iter().any(|slots| slots.wanted > slots.resting);
-        let idle = grown.then(|| Instant::now() + (options.idle_timeout / 4).max(Duration::from_millis(10)));
-        redial.chain(drains).chain(ages).chain(idle).fold(far, Instant::min)
+        let idle = grown
+            .then(|| Instant::now() + (options.idle_timeout / 4).max(Duration::from_millis(10)));
+        redial
+            .chain(drains)
+            .chain(ages)
+            .chain(idle)
+            .fold(far, Instant::min)
     }
 
     fn maintain(&mut self) {
@@ -369,8 +511,12 @@ impl Task {
             }
         }
         for index in 0..self.ready.len() {
-            let Some(channel) = self.ready.get(index) else { continue };
-            if channel.gauges.age() >= lifetime_of(channel, self.pool.options.max_lifetime) && !self.retiring.contains(&channel.id) {
+            let Some(channel) = self.ready.get(index) else {
+                continue;
+            };
+            if channel.gauges.age() >= lifetime_of(channel, self.pool.options.max_lifetime)
+                && !self.retiring.contains(&channel.id)
+            {
                 self.retiring.push(channel.id);
             }
         }
@@ -381,13 +527,22 @@ impl Task {
     /// Lets go of channels above the resting number that have been idle for long.
     fn shrink(&mut self) {
         for endpoint in 0..self.slots.len() {
-            let Some(slots) = self.slots.get(endpoint) else { continue };
-            let standing: Vec<_> = self.ready.iter().filter(|channel| channel.endpoint == endpoint).collect();
+            let Some(slots) = self.slots.get(endpoint) else {
+                continue;
+            };
+            let standing: Vec<_> = self
+                .ready
+                .iter()
+                .filter(|channel| channel.endpoint == endpoint)
+                .collect();
             if standing.len() <= slots.resting || standing.len() < slots.wanted {
                 continue;
             }
             let idle = standing.iter().max_by_key(|channel| channel.gauges.idle());
-            let Some(id) = idle.filter(|channel| channel.gauges.idle() >= self.pool.options.idle_timeout).map(|channel| channel.id) else {
+            let Some(id) = idle
+                .filter(|channel| channel.gauges.idle() >= self.pool.options.idle_timeout)
+                .map(|channel| channel.id)
+            else {
                 continue;
             };
             if let Some(slots) = self.slots.get_mut(endpoint) {
@@ -399,9 +554,15 @@ impl Task {
 
     fn look_up_again(&mut self, now: Instant) {
         for (index, slots) in self.slots.iter_mut().enumerate() {
-            let due = slots.looked_up.is_some_and(|at| now.duration_since(at) >= LOOK_UP_AGAIN);
-            let Some(route) = self.pool.routes.get(index).filter(|_| due) else { continue };
-            let Place::Tcp(endpoint) = &route.place else { continue };
+            let due = slots
+                .looked_up
+                .is_some_and(|at| now.duration_since(at) >= LOOK_UP_AGAIN);
+            let Some(route) = self.pool.routes.get(index).filter(|_| due) else {
+                continue;
+            };
+            let Place::Tcp(endpoint) = &route.place else {
+                continue;
+            };
             if !matches!(endpoint.host, Host::Name(_)) {
                 continue;
             }
@@ -410,7 +571,10 @@ impl Task {
             self.work.push(Box::pin(async move {
                 // An error keeps what is known.
                 let addresses = resolve(&endpoint, &address).await.unwrap_or_default();
-                Done::LookedUp { endpoint: index, addresses }
+                Done::LookedUp {
+                    endpoint: index,
+                    addresses,
+                }
             }));
         }
     }
@@ -427,7 +591,11 @@ impl Task {
         match (&self.last_error, failed) {
             (Some(error), true) => {
                 let since = *self.down_since.get_or_insert_with(Instant::now);
-                Health::Down { since, error: Arc::clone(error), failures: self.failures }
+                Health::Down {
+                    since,
+                    error: Arc::clone(error),
+                    failures: self.failures,
+                }
             }
             _ => Health::Connecting,
         }
@@ -440,7 +608,11 @@ impl Task {
         let health = self.health();
         self.pool.publish(Ready {
             channels: self.ready.iter().cloned().collect(),
-            draining: self.draining.iter().map(|(channel, _)| Arc::clone(channel)).collect(),
+            draining: self
+                .draining
+                .iter()
+                .map(|(channel, _)| Arc::clone(channel))
+                .collect(),
             health,
             last_error: self.last_error.clone(),
         });
@@ -448,12 +620,18 @@ impl Task {
 
     fn end(&mut self) {
         self.pool.emit(EventKind::PoolClosed);
-        self.pool.publish(Ready { channels: Box::default(), draining: Box::default(), health: Health::Closed, last_error: self.last_error.clone() });
+        self.pool.publish(Ready {
+            channels: Box::default(),
+            draining: Box::default(),
+            health: Health::Closed,
+            last_error: self.last_error.clone(),
+        });
     }
 }
 
 /// The lifetime of this channel: the configured one ±20 %, by its id, so that channels don't end together.
 fn lifetime_of(channel: &Channel, lifetime: Duration) -> Duration {
-    let spread = (channel.id.number().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / f64::from(1u32 << 24);
+    let spread = (channel.id.number().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64
+        / f64::from(1u32 << 24);
     lifetime.mul_f64(0.8 + 0.4 * spread)
 }
