@@ -13,6 +13,8 @@
 mod certificates;
 mod directories;
 mod failure;
+#[cfg(feature = "fault")]
+pub mod fault;
 pub mod ports;
 mod process;
 pub mod real;
