@@ -298,6 +298,13 @@ impl ColumnBuilder {
         Ok(())
     }
 
+    /// Appends a row that is not null by its bytes, of which there must be as many as the type's width.
+    pub(super) fn append_fixed(&mut self, bytes: &[u8]) {
+        debug_assert_eq!(Some(bytes.len()), self.kind.row_width());
+        self.bytes.extend_from_slice(bytes);
+        self.note_valid(true);
+    }
+
     /// Removes the rows from `rows` on.
     pub fn truncate(&mut self, rows: usize) {
         if rows >= self.rows {

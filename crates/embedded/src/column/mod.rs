@@ -38,20 +38,24 @@ mod block;
 mod builder;
 mod error;
 pub mod json;
+mod results;
 mod storage;
 #[cfg(test)]
 mod tests;
 mod types;
 mod view;
+mod wire;
 
 pub use batch::{Columns, RowBatch};
 pub use bitmap::Bitmap;
 pub use block::Block;
 pub use builder::ColumnBuilder;
 pub use error::ColumnError;
+pub use results::sparse_to_bytes;
 pub use storage::{BlockRole, Column};
 pub use types::{ColumnType, ElementType};
 pub use view::{BytesValues, DenseValues, ListValues, SparseValues, Value, Values};
+pub use wire::sparse_from_bytes;
 
 #[cfg(target_endian = "big")]
 compile_error!(

@@ -1,6 +1,12 @@
 //! Columns against plain vectors of cells.
 
 use bytes::Bytes;
+use milvus_protocol::schema::field_data::Field;
+use milvus_protocol::schema::scalar_field::Data as Scalar;
+use milvus_protocol::schema::vector_field::Data as Vector;
+use milvus_protocol::schema::{
+    FieldData, FloatArray, IntArray, JsonArray, LongArray, ScalarField, StringArray, VectorField,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -154,6 +160,126 @@ proptest! {
             let _ = column.validate();
         }
     }
+}
+
+proptest! {
+    #[test]
+    fn columns_travel_through_messages((kind, cells) in columns(), nullable in any::<bool>()) {
+        let column = build(kind, &cells);
+        let field = column.to_field_data("f", 100, nullable);
+        prop_assert_eq!(field.valid_data.is_empty(), !nullable && !cells.contains(&Cell::Null));
+        let back = Column::from_field_data(field.clone(), kind, cells.len()).unwrap();
+        prop_assert_eq!(read_all(&back), cells.clone());
+        prop_assert!(Column::from_field_data(field, kind, cells.len() + 1).is_err());
+    }
+}
+
+fn scalars(data: Scalar, valid_data: Vec<bool>) -> FieldData {
+    let field = Some(Field::Scalars(ScalarField { data: Some(data) }));
+    FieldData {
+        field_name: "f".into(),
+        valid_data,
+        field,
+        ..FieldData::default()
+    }
+}
+
+#[test]
+fn null_rows_may_have_placeholders_or_be_left_out() {
+    let longs = |data: Vec<i64>| Scalar::LongData(LongArray { data });
+    let valid = vec![true, false, true];
+    for data in [vec![1, 0, 3], vec![1, 3]] {
+        let column =
+            Column::from_field_data(scalars(longs(data), valid.clone()), ColumnType::Int64, 3)
+                .unwrap();
+        assert_eq!(read_all(&column), [Cell::Int(1), Cell::Null, Cell::Int(3)]);
+    }
+    let all_null = scalars(longs(vec![]), vec![false, false]);
+    assert_eq!(
+        Column::from_field_data(all_null, ColumnType::Int64, 2)
+            .unwrap()
+            .null_count(),
+        2
+    );
+}
+
+#[test]
+fn malformed_values_are_named_by_field_and_row() {
+    let ints = scalars(Scalar::IntData(IntArray { data: vec![1, 300] }), vec![]);
+    let error = Column::from_field_data(ints, ColumnType::Int8, 2).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "field 'f', row 1: a Int8 column can't take 300, which is outside its range"
+    );
+
+    let texts =
+        |values: &[&'static [u8]]| values.iter().map(|text| Bytes::from_static(text)).collect();
+    let json = scalars(
+        Scalar::JsonData(JsonArray {
+            data: texts(&[b"{}", b"{"]),
+        }),
+        vec![],
+    );
+    assert!(matches!(
+        Column::from_field_data(json, ColumnType::Json, 2),
+        Err(ColumnError::Malformed { row: 1, .. })
+    ));
+
+    let latin = scalars(
+        Scalar::StringData(StringArray {
+            data: texts(&[b"\xe9"]),
+        }),
+        vec![],
+    );
+    assert!(matches!(
+        Column::from_field_data(latin.clone(), ColumnType::Varchar, 1),
+        Err(ColumnError::Malformed { row: 0, .. })
+    ));
+    let error = Column::from_field_data(latin, ColumnType::Bool, 1).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "field 'f' is Bool in the schema, but the request carries strings"
+    );
+
+    let instant = scalars(
+        Scalar::StringData(StringArray {
+            data: texts(&[b"1970-01-01T00:00:01Z"]),
+        }),
+        vec![],
+    );
+    let column = Column::from_field_data(instant, ColumnType::Timestamptz, 1).unwrap();
+    assert!(matches!(column.values(), Values::Timestamptz([1_000_000])));
+
+    assert!(
+        sparse_from_bytes(&[0; 7]).is_err()
+            && sparse_from_bytes(&[0; 16]).is_err()
+            && sparse_from_bytes(&[255; 8]).is_err()
+    );
+}
+
+#[test]
+fn dense_vectors_are_taken_by_reference() {
+    let block = Block::from_vec(vec![1.0f32, 2.0, 3.0, 4.0]).to_bytes();
+    let field = FieldData {
+        field_name: "v".into(),
+        field: Some(Field::Vectors(VectorField {
+            dim: 2,
+            data: Some(Vector::FloatVector(FloatArray {
+                data: block.clone(),
+            })),
+        })),
+        ..FieldData::default()
+    };
+    let kind = ColumnType::FloatVector { dim: 2 };
+    let column = Column::from_field_data(field.clone(), kind, 2).unwrap();
+    let Values::FloatVector(rows) = column.values() else {
+        panic!("not float vectors")
+    };
+    assert_eq!(
+        (rows.get(1), rows.data.as_ptr().addr()),
+        (&[3.0, 4.0][..], block.as_ptr().addr())
+    );
+    assert!(Column::from_field_data(field, ColumnType::FloatVector { dim: 4 }, 1).is_err());
 }
 
 #[test]

@@ -32,8 +32,8 @@ mod token;
 pub use constant::Constant;
 pub use error::FilterError;
 pub use geometry::check_wkt;
-pub use schema::{DYNAMIC_FIELD, Field, Schema, Templates};
-pub use time::parse_instant;
+pub use schema::{DYNAMIC_FIELD, Field, Schema, Templates, template_constant};
+pub use time::{format_instant, parse_instant};
 
 use crate::column::{Bitmap, Columns};
 

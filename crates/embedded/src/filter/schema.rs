@@ -3,6 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use milvus_protocol::schema::template_array_value::Data;
+use milvus_protocol::schema::template_value::Val;
+use milvus_protocol::schema::{TemplateArrayValue, TemplateValue};
+
 use super::constant::Constant;
 use crate::column::ColumnType;
 use crate::text::Analyzer;
@@ -68,4 +72,96 @@ impl Schema {
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.fields.keys().map(|name| &**name)
     }
+}
+
+/// The value of a template in a request.
+///
+/// # Errors
+/// When it is absent, or holds bytes, which no filter can use.
+pub fn template_constant(value: &TemplateValue) -> Result<Constant, String> {
+    match &value.val {
+        Some(Val::BoolVal(flag)) => Ok(Constant::Bool(*flag)),
+        Some(Val::Int64Val(number)) => Ok(Constant::Int(*number)),
+        Some(Val::FloatVal(number)) => Ok(Constant::Double(*number)),
+        Some(Val::StringVal(text)) => Ok(Constant::Text(text.clone())),
+        Some(Val::ArrayVal(list)) => template_list(list, 0),
+        Some(Val::BytesVal(_)) => Err("a template value can't be bytes".into()),
+        None => Err("a template value is empty".into()),
+    }
+}
+
+fn template_list(list: &TemplateArrayValue, depth: usize) -> Result<Constant, String> {
+    const DEEPEST: usize = 16;
+    if depth > DEEPEST {
+        return Err(format!(
+            "a template list can be nested at most {DEEPEST} levels deep"
+        ));
+    }
+    let text = |bytes: &bytes::Bytes| {
+        String::from_utf8(bytes.to_vec()).map_err(|_| "a template string is not UTF-8".to_owned())
+    };
+    let elements: Result<Vec<Constant>, String> = match &list.data {
+        None => Ok(Vec::new()),
+        Some(Data::BoolData(values)) => Ok(values
+            .data
+            .iter()
+            .map(|value| Constant::Bool(*value))
+            .collect()),
+        Some(Data::LongData(values)) => Ok(values
+            .data
+            .iter()
+            .map(|value| Constant::Int(*value))
+            .collect()),
+        Some(Data::DoubleData(values)) => Ok(values
+            .data
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|value| Constant::Double(f64::from_le_bytes(*value)))
+            .collect()),
+        Some(Data::StringData(values)) => values
+            .data
+            .iter()
+            .map(|value| text(value).map(Constant::Text))
+            .collect(),
+        Some(Data::ArrayData(values)) => values
+            .data
+            .iter()
+            .map(|value| template_list(value, depth + 1))
+            .collect(),
+        Some(Data::JsonData(values)) => values
+            .data
+            .iter()
+            .map(|value| json_constant(value))
+            .collect(),
+    };
+    elements.map(Constant::List)
+}
+
+/// A scalar in JSON, the form that lists of mixed types have in a request.
+fn json_constant(text: &[u8]) -> Result<Constant, String> {
+    fn convert(value: serde_json::Value) -> Result<Constant, String> {
+        use serde_json::Value;
+        match value {
+            Value::Bool(flag) => Ok(Constant::Bool(flag)),
+            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(integer), _) => Ok(Constant::Int(integer)),
+                (None, Some(double)) => Ok(Constant::Double(double)),
+                (None, None) => Err(format!("{number} is not a number of 64 bits")),
+            },
+            Value::String(text) => Ok(Constant::Text(text)),
+            Value::Array(list) => list
+                .into_iter()
+                .map(convert)
+                .collect::<Result<_, _>>()
+                .map(Constant::List),
+            Value::Null | Value::Object(_) => {
+                Err("a template list holds numbers, strings, bools and lists".into())
+            }
+        }
+    }
+    convert(
+        serde_json::from_slice(text)
+            .map_err(|error| format!("a template value is not JSON: {error}"))?,
+    )
 }

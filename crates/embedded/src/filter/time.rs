@@ -156,6 +156,24 @@ fn parse(text: &str) -> Option<i64> {
     seconds.checked_mul(MICROS)?.checked_add(fraction)
 }
 
+/// The instant in UTC, as `2025-01-31T10:00:00Z`, with a fraction of up to six digits where there is one.
+pub fn format_instant(micros: i64) -> String {
+    let (seconds, fraction) = (micros.div_euclid(MICROS), micros.rem_euclid(MICROS));
+    let (day, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
+    let (year, month, day) = civil_from_days(day);
+    let mut text = format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    );
+    if fraction > 0 {
+        text.push_str(format!(".{fraction:06}").trim_end_matches('0'));
+    }
+    text.push('Z');
+    text
+}
+
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
@@ -278,6 +296,11 @@ mod tests {
             prop_assert_eq!(days_from_civil(year, month, day), Some(days));
             let (next_year, next_month, next_day) = civil_from_days(days + 1);
             prop_assert!((year, month, day) < (next_year, next_month, next_day));
+        }
+
+        #[test]
+        fn instants_come_back_from_their_text(micros in -62_000_000_000_000_000i64..250_000_000_000_000_000) {
+            prop_assert_eq!(parse_instant(&format_instant(micros)), Ok(micros));
         }
 
         #[test]
