@@ -12,6 +12,7 @@ mod channel;
 mod config;
 mod connection;
 mod credentials;
+mod diagnose;
 mod dial;
 mod error;
 mod event;
@@ -30,6 +31,7 @@ pub use channel::ChannelId;
 pub use config::{ConnectionConfig, Fingerprint};
 pub use connection::{CallOptions, Connection};
 pub use credentials::{CredentialError, CredentialSource, Credentials, SecretString};
+pub use diagnose::{Diagnosis, DiagnosisStep, EndpointDiagnosis, Step, StepOutcome, diagnose};
 pub use dial::TlsFacts;
 pub use error::{
     Applied, ConnectError, ConnectFailure, Error, ErrorKind, GrpcCode, Phase, ServerAnswer,

@@ -16,7 +16,7 @@ mod backoff;
 pub(crate) mod budget;
 mod directory;
 pub(crate) mod establish;
-mod mismatch;
+pub(crate) mod mismatch;
 mod routes;
 mod slots;
 mod task;

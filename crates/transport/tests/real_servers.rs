@@ -1,5 +1,12 @@
 //! Connections to real servers: the handshake, credentials, TLS, databases, and each failure that a real server produces.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
 use milvus_protocol::milvus::{GetVersionRequest, HasCollectionRequest, ListDatabasesRequest};
 use milvus_protocol::rpc;
 use milvus_testkit::real::{self, Server};

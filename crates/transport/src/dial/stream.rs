@@ -11,8 +11,11 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
+
+use crate::tls::find_tls_error;
 
 /// How many of the first bytes are kept: enough for an HTTP/1.1 status line or an HTTP/2 SETTINGS frame.
 const KEPT: usize = 512;
@@ -20,6 +23,9 @@ const KEPT: usize = 512;
 /// What has come from a peer: its first bytes and the time of its last one.
 pub(crate) struct FirstBytes {
     first: OnceLock<Box<[u8]>>,
+    /// Kept here, since HTTP/2 keeps of an I/O error no more than its text.
+    tls_error: OnceLock<rustls::Error>,
+    arrived: Notify,
     born: Instant,
     /// Milliseconds from `born` to the last byte read.
     last_read: AtomicU64,
@@ -31,10 +37,22 @@ impl FirstBytes {
         self.first.get().map_or(&[], |first| first)
     }
 
+    /// The TLS error that ended the stream, if it was one.
+    pub(crate) fn tls_error(&self) -> Option<&rustls::Error> {
+        self.tls_error.get()
+    }
+
     /// How long the peer has been silent.
     pub(crate) fn silence(&self) -> std::time::Duration {
         let last = std::time::Duration::from_millis(self.last_read.load(Ordering::Relaxed));
         self.born.elapsed().saturating_sub(last)
+    }
+
+    /// Ends when the first byte has come; for one who waits.
+    pub(crate) async fn arrived(&self) {
+        while self.first.get().is_none() {
+            self.arrived.notified().await;
+        }
     }
 
     /// True when the peer began with an HTTP/2 SETTINGS frame (RFC 9113, section 3.4).
@@ -60,6 +78,7 @@ impl FirstBytes {
         if self.first.get().is_none() {
             // A second writer can't be: a stream is read by one task.
             let _ = self.first.set(bytes.get(..KEPT).unwrap_or(bytes).into());
+            self.arrived.notify_one();
         }
         let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_read.store(now, Ordering::Relaxed);
@@ -94,6 +113,8 @@ impl Stream {
     fn new(inner: Inner) -> Self {
         let first_bytes = Arc::new(FirstBytes {
             first: OnceLock::new(),
+            tls_error: OnceLock::new(),
+            arrived: Notify::new(),
             born: Instant::now(),
             last_read: AtomicU64::new(0),
         });
@@ -119,6 +140,11 @@ impl AsyncRead for Stream {
         };
         self.first_bytes
             .note(buf.filled().get(before..).unwrap_or_default());
+        if let Poll::Ready(Err(error)) = &polled
+            && let Some(tls) = find_tls_error(error)
+        {
+            let _ = self.first_bytes.tls_error.set(tls.clone());
+        }
         polled
     }
 }

@@ -19,7 +19,6 @@ use super::mismatch;
 use crate::channel::{Gauges, Peer};
 use crate::dial::{
     FirstBytes, Stream, connect_tcp, connect_unix, handshake_tls, interleave, resolve, silent,
-    tls_error,
 };
 use crate::error::{ConnectError, ConnectFailure, Phase};
 use crate::grpc::{Answer, Broken, CallMetadata, exchange, new_request_id};
@@ -96,6 +95,12 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
+    pub(crate) fn spawn(driving: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self {
+            task: Some(tokio::spawn(driving)),
+        }
+    }
+
     /// From here on, someone else ends it.
     pub(crate) fn release(mut self) -> Option<tokio::task::AbortHandle> {
         self.task.take().map(|task| task.abort_handle())
@@ -171,8 +176,11 @@ async fn try_establish(
         })),
     };
     let greeter = Greeter {
-        dial,
+        route,
         sender: sender.clone(),
+        authorization: dial.authorization.as_ref(),
+        database: None,
+        timeout: dial.timeout,
     };
     let greeting = tokio::select! {
         greeting = greet(&greeter, &route.address, &dial.user, dial.authorization.is_none()) => greeting,
@@ -204,7 +212,7 @@ async fn try_establish(
                 Ok(Ok(End::Lost(Some(error)))) => Some(error),
                 _ => None,
             };
-            if first_bytes.is_http2() && find_tls(cause).is_none() {
+            if first_bytes.is_http2() && first_bytes.tls_error().is_none() {
                 return Err(error);
             }
             Err(mismatch::explain(route, &peer, &first_bytes, cause, dial.timeout).await)
@@ -213,14 +221,8 @@ async fn try_establish(
     }
 }
 
-fn find_tls(cause: Option<&h2::Error>) -> Option<&rustls::Error> {
-    cause
-        .and_then(h2::Error::get_io)
-        .and_then(crate::tls::find_tls_error)
-}
-
 /// The deadline passed while Milvus's greeting was awaited.
-fn unanswered(route: &Route, first_bytes: &FirstBytes) -> ConnectError {
+pub(crate) fn unanswered(route: &Route, first_bytes: &FirstBytes) -> ConnectError {
     if first_bytes.is_http2() {
         let detail = "HTTP/2 is spoken, but the handshake was not answered in time (so it is while Milvus starts, and when it hangs)";
         ConnectError::new(
@@ -284,23 +286,13 @@ pub(crate) async fn open(dial: &Dial) -> Result<Opened, ConnectError> {
     }
 }
 
-/// What the bytes of a broken TLS stream say, where it was TLS that broke.
-pub(crate) fn tls_cause(route: &Route, cause: Option<&h2::Error>) -> Option<ConnectError> {
-    let io = cause.and_then(h2::Error::get_io)?;
-    find_tls(cause)?;
-    // The error is shared with the connection; its kind and text make an equal one.
-    let tls = crate::tls::find_tls_error(io)?.clone();
-    Some(tls_error(
-        std::io::Error::new(io.kind(), tls),
-        &route.tls,
-        &route.address,
-        Phase::Tls,
-    ))
-}
-
-struct Greeter<'a> {
-    dial: &'a Dial,
-    sender: SendRequest<Bytes>,
+/// Makes the calls of a handshake over a connection that is not yet a channel.
+pub(crate) struct Greeter<'a> {
+    pub(crate) route: &'a Route,
+    pub(crate) sender: SendRequest<Bytes>,
+    pub(crate) authorization: Option<&'a HeaderValue>,
+    pub(crate) database: Option<&'a HeaderValue>,
+    pub(crate) timeout: Duration,
 }
 
 impl Exchange for Greeter<'_> {
@@ -311,14 +303,14 @@ impl Exchange for Greeter<'_> {
     ) -> Result<Answer, Broken> {
         let request_id = new_request_id();
         let request = CallMetadata {
-            secure: self.dial.route.secure,
-            authority: &self.dial.route.authority,
+            secure: self.route.secure,
+            authority: &self.route.authority,
             path,
-            authorization: self.dial.authorization.as_ref(),
-            database: None,
+            authorization: self.authorization,
+            database: self.database,
             identifier: None,
             request_id: &request_id,
-            remaining: Some(self.dial.timeout),
+            remaining: Some(self.timeout),
         };
         exchange(
             self.sender.clone(),

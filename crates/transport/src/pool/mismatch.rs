@@ -3,6 +3,7 @@
 //! Invariant: the verdict "use TLS" or "don't" is given only when the peer has shown it: by its bytes, or by its answer
 //! to a greeting of the other kind on a connection of its own.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,9 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureSch
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::establish::{Route, tls_cause};
+use super::establish::Route;
 use crate::channel::Peer;
-use crate::dial::{FirstBytes, Stream, is_hang_up};
+use crate::dial::{FirstBytes, Stream, is_hang_up, tls_error};
 use crate::error::{ConnectError, ConnectFailure, Phase};
 use crate::http2::handshake;
 use crate::tls::find_tls_error;
@@ -23,7 +24,7 @@ use crate::tls::find_tls_error;
 const TRIAL: Duration = Duration::from_secs(1);
 
 /// Why an HTTP/2 greeting over an open stream came to nothing.
-pub(super) async fn explain(
+pub(crate) async fn explain(
     route: &Route,
     peer: &Peer,
     first_bytes: &FirstBytes,
@@ -31,8 +32,13 @@ pub(super) async fn explain(
     timeout: Duration,
 ) -> ConnectError {
     if route.secure {
-        if let Some(error) = tls_cause(route, cause) {
-            return error;
+        if let Some(tls) = first_bytes.tls_error() {
+            return tls_error(
+                io::Error::other(tls.clone()),
+                &route.tls,
+                &route.address,
+                Phase::Tls,
+            );
         }
     } else if first_bytes.is_tls() || (!first_bytes.is_http2() && speaks_tls(peer, timeout).await) {
         return ConnectError::new(
@@ -71,7 +77,7 @@ pub(super) async fn explain(
 }
 
 /// Why a TLS handshake came to nothing: where the peer just hung up, the other kind of greeting tells.
-pub(super) async fn explain_tls(
+pub(crate) async fn explain_tls(
     route: &Route,
     peer: &Peer,
     error: ConnectError,

@@ -71,7 +71,11 @@ fn certificate_failure(reason: &CertificateError) -> (ConnectFailure, String) {
             let presented = if presented.is_empty() {
                 "no name at all".into()
             } else {
-                presented.join(", ")
+                presented
+                    .iter()
+                    .map(|name| plain_name(name))
+                    .collect::<Vec<_>>()
+                    .join(", ")
             };
             (
                 ConnectFailure::CertificateNameMismatch,
@@ -90,6 +94,14 @@ fn certificate_failure(reason: &CertificateError) -> (ConnectFailure, String) {
         ),
         other => (ConnectFailure::CertificateInvalid, other.to_string()),
     }
+}
+
+/// A presented name without the type that rustls puts around it: `DnsName("a.example")`, `IpAddress(::1)`.
+fn plain_name(presented: &str) -> &str {
+    let inner = presented
+        .split_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.map_or(presented, |name| name.trim_matches('"'))
 }
 
 fn alert_failure(alert: AlertDescription, sent_client_certificate: bool) -> ConnectFailure {
