@@ -73,7 +73,7 @@ impl SegmentedBuf {
     /// Number of bytes put so far.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.sealed + self.tail.len()
+        self.sealed.saturating_add(self.tail.len())
     }
 
     /// Whether nothing has been put.
@@ -93,7 +93,7 @@ impl SegmentedBuf {
     fn seal_tail(&mut self) {
         if !self.tail.is_empty() {
             let piece = self.tail.split().freeze();
-            self.sealed += piece.len();
+            self.sealed = self.sealed.saturating_add(piece.len());
             self.segments.push(piece);
         }
     }
@@ -120,11 +120,10 @@ impl SegmentedBuf {
 // the contract: the slice that `chunk_mut` hands out is the spare capacity behind its length, and
 // `advance_mut(n)` only adds `n` to that length after checking it against the capacity. Between the two
 // calls nothing else can touch the tail, since both take `&mut self` and the slice borrows it. The
-// slice is never empty, because `ensure_room` leaves capacity beyond the length. `remaining_mut` is the
-// space up to `usize::MAX` bytes in total, hence never less than what `chunk_mut` hands out: the
-// capacity of all pieces together stays below that, as each allocation is at most `isize::MAX` and
-// segments kept by reference are counted by their length. `put` is overridden by safe code that puts
-// all of `src` in order, as the default does.
+// slice is never empty, because `ensure_room` leaves capacity beyond the length. `remaining_mut` only
+// tells callers when to give up: it falls from `usize::MAX` by what was put and never wraps, since `len`
+// saturates, and no memory access depends on it. `put` and `put_slice` are overridden by safe code that
+// puts all of `src` in order, as the defaults do.
 unsafe impl BufMut for SegmentedBuf {
     #[inline]
     fn remaining_mut(&self) -> usize {
@@ -152,7 +151,7 @@ unsafe impl BufMut for SegmentedBuf {
         if src.remaining() >= self.threshold {
             self.seal_tail();
             let segment = src.copy_to_bytes(src.remaining());
-            self.sealed += segment.len();
+            self.sealed = self.sealed.saturating_add(segment.len());
             self.segments.push(segment);
             return;
         }
