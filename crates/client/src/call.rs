@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use milvus_protocol::rpc::Rpc;
+use milvus_protocol::rpc::{OperationClass, Rpc};
 use milvus_transport::{CallOptions, ErrorKind};
 
 use crate::client::Client;
@@ -20,12 +20,31 @@ pub(crate) struct CallSettings {
 }
 
 impl CallSettings {
-    /// Starts the clock: the options for every call that the request makes from now on.
-    pub(crate) fn start(&self) -> CallOptions {
+    /// Starts the clock: every call that the request makes from now on shares its deadline.
+    pub(crate) fn start(&self) -> Clock {
+        Clock {
+            deadline: self
+                .timeout
+                .and_then(|limit| Instant::now().checked_add(limit)),
+            request_id: self.request_id.clone(),
+        }
+    }
+}
+
+/// A request under way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clock {
+    deadline: Option<Instant>,
+    request_id: Option<String>,
+}
+
+impl Clock {
+    /// The options of a call made now.
+    fn options(&self) -> CallOptions {
         let mut options = CallOptions::default();
-        options.deadline = self
-            .timeout
-            .and_then(|limit| Instant::now().checked_add(limit));
+        options.timeout = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
         options.request_id.clone_from(&self.request_id);
         options
     }
@@ -83,12 +102,30 @@ impl Client {
         feature: Feature,
         rpc: &Rpc<Req, Res>,
         request: Req,
-        options: CallOptions,
+        clock: &Clock,
     ) -> Result<Res>
     where
         Req: prost::Message,
         Res: prost::Message + Default,
     {
+        self.call_as(None, feature, rpc, request, clock).await
+    }
+
+    /// As [`call`](Self::call), for a request of which more is known than its class in the table.
+    pub(crate) async fn call_as<Req, Res>(
+        &self,
+        class: Option<OperationClass>,
+        feature: Feature,
+        rpc: &Rpc<Req, Res>,
+        request: Req,
+        clock: &Clock,
+    ) -> Result<Res>
+    where
+        Req: prost::Message,
+        Res: prost::Message + Default,
+    {
+        let mut options = clock.options();
+        options.class = class;
         match self.connection().call_with(rpc, request, options).await {
             Ok(answer) => Ok(answer),
             Err(error) if error.kind() == ErrorKind::Unimplemented => {

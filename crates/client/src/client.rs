@@ -9,6 +9,7 @@ use std::sync::Arc;
 use milvus_transport::Connection;
 
 use crate::cache::TargetMemory;
+use crate::error::Result;
 
 /// A connection to one Milvus with everything one does with it. Cheap to clone.
 ///
@@ -31,12 +32,15 @@ impl Client {
         &self.connection
     }
 
-    /// The same client working in another database.
-    pub fn using_database(&self, name: &str) -> Self {
-        Self {
-            connection: self.connection.with_database(name),
+    /// The same client working in another database. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`Error::Connection`](crate::Error::Connection) when the name cannot be one.
+    pub fn using_database(&self, name: &str) -> Result<Self> {
+        Ok(Self {
+            connection: self.connection.with_database(name)?,
             memory: Arc::clone(&self.memory),
-        }
+        })
     }
 
     /// The database that this client works in; empty for the default one.

@@ -21,7 +21,8 @@ pub enum ConsistencyLevel {
     Bounded,
     /// Whatever the server has at hand.
     Eventually,
-    /// Everything up to this (hybrid) timestamp.
+    /// Everything up to this (hybrid) timestamp, such as one from
+    /// [`WriteResult::timestamp`](crate::WriteResult::timestamp).
     Timestamp(u64),
 }
 

@@ -91,7 +91,7 @@ impl DescribeCollection {
                 Feature::call("descriptions of collections"),
                 &rpc::DESCRIBE_COLLECTION,
                 self.message()?,
-                self.settings.start(),
+                &self.settings.start(),
             )
             .await?;
         CollectionDescription::try_from(answer)

@@ -38,7 +38,7 @@ pub enum Error {
 }
 
 /// What every fallible function of this crate returns.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A request that was refused before it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +150,13 @@ impl Error {
         self.connection_error()
             .and_then(milvus_transport::Error::answer)
             .is_some_and(|answer| answer.code() == 100 || answer.legacy_code() == 4)
+    }
+
+    /// Whether the server says that the collection's schema is not the one the request was made for.
+    pub fn is_schema_mismatch(&self) -> bool {
+        self.connection_error()
+            .and_then(milvus_transport::Error::answer)
+            .is_some_and(|answer| answer.code() == 109 || answer.legacy_code() == 62)
     }
 
     pub(crate) fn request(

@@ -66,6 +66,12 @@ impl Client {
         }
     }
 
+    /// Whether the server says that it is new enough. A server that does not say its version is not.
+    pub(crate) fn is_known_to_have(&self, feature: Feature) -> bool {
+        let version = parse_version(&self.server_version());
+        matches!((version, feature.since), (Some(version), Some(since)) if version >= since)
+    }
+
     pub(crate) fn missing(&self, feature: Feature, source: Option<ConnectionError>) -> Error {
         Error::MissingFeature(Arc::new(MissingFeature {
             feature: feature.name.to_owned(),
@@ -73,7 +79,7 @@ impl Client {
                 .since
                 .map(|(major, minor)| format!("{major}.{minor}")),
             server_version: self.server_version(),
-            address: self.connection().address(),
+            address: self.connection().address().to_owned(),
             source,
         }))
     }

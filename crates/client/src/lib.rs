@@ -44,19 +44,36 @@
 //! [`DescribeCollection`] is the pattern. A verb that changes what a collection is calls
 //! `Client::forget_collection` before *and* after its call, so that no cached schema outlives it.
 
-// The rest joins when the connection's calls have landed: #[macro_use] mod call; mod cache; mod client;
-// mod describe_collection; mod feature;
 #![expect(
     dead_code,
-    reason = "the requests that use it join with the connection's calls"
+    unused_imports,
+    reason = "the reads that use it are on their way"
 )]
 
+#[macro_use]
+mod call;
+mod cache;
+mod client;
 mod consistency;
+mod data;
+mod describe_collection;
 mod error;
+mod feature;
+mod filter;
+mod ids;
+mod results;
 pub mod schema;
+mod write;
 
+pub use client::Client;
 pub use consistency::ConsistencyLevel;
+pub use data::{Column, ColumnItem, SparseVector, bf16_bits, f16_bits, f32_of_bf16, f32_of_f16};
+pub use describe_collection::{CollectionDescription, DescribeCollection};
 pub use error::{
     Error, IncompleteWrite, InvalidRequest, InvalidValue, MissingFeature, Result, Rule,
     UnexpectedAnswer,
 };
+pub use filter::FilterValue;
+pub use milvus_transport::Connection;
+pub use results::{ColumnValue, Hit, Hits, Id, Ids, ResultColumn, Rows, SearchResults};
+pub use write::{Delete, DeleteResult, FieldChange, Insert, Upsert, WriteProgress, WriteResult};

@@ -1,0 +1,507 @@
+//! Columns meet the schema: every column finds its field, every value is checked.
+//!
+//! Invariant: the cost of a dense vector column is one look at its bytes; they are not moved.
+
+use bytes::Bytes;
+use milvus_protocol::schema as wire;
+use wire::scalar_field::Data as Scalar;
+
+use super::column::{Column, Values};
+use super::dynamic::DynamicRows;
+use super::half::{bf16_bits, f16_bits};
+use super::{Batch, FieldColumn, Payload, Write, first_not_finite};
+use crate::describe_collection::CollectionDescription;
+use crate::error::{InvalidValue, Rule};
+use crate::schema::{DataType, FieldSchema};
+
+type Checked<T> = Result<T, InvalidValue>;
+
+/// Checks columns against the schema and puts them in the form of the wire.
+pub(crate) fn bind_columns(
+    columns: Vec<(String, Column)>,
+    write: Write,
+    collection: &CollectionDescription,
+) -> Checked<Batch> {
+    let schema = &collection.schema;
+    let mut bound: Vec<FieldColumn> = Vec::with_capacity(columns.len());
+    let mut dynamic = DynamicRows::default();
+    let mut rows = None;
+    for (name, column) in columns {
+        let twice = bound.iter().any(|other| other.name == name) || dynamic.has(&name);
+        if twice {
+            return Err(InvalidValue::new(name, None, Rule::GivenOnce));
+        }
+        let found = match schema.field_named(&name).filter(|field| !field.is_dynamic) {
+            Some(field) => {
+                if !write.accepts(field, collection) {
+                    return Err(InvalidValue::new(name, None, Rule::FilledByServer));
+                }
+                let (column, found) = bind(field, column)?;
+                bound.push(column);
+                found
+            }
+            None if schema.has_dynamic_fields => dynamic.add(name.clone(), column)?,
+            None => return Err(InvalidValue::new(name, None, Rule::Unknown)),
+        };
+        let expected = *rows.get_or_insert(found);
+        if expected != found {
+            return Err(InvalidValue::new(
+                name,
+                None,
+                Rule::RowCount { expected, found },
+            ));
+        }
+    }
+    let rows = rows.unwrap_or(0);
+    for field in &schema.fields {
+        let is_there = bound.iter().any(|column| column.name == field.name);
+        if !is_there && write.requires(field) {
+            return Err(InvalidValue::new(&field.name, None, Rule::Required));
+        }
+        let is_filled = field.is_nullable || field.default_value.is_some();
+        if !is_there && is_filled && !field.is_function_output && write.fills_absent() {
+            bound.push(FieldColumn::absent(field, rows));
+        }
+    }
+    if schema.has_dynamic_fields && (write.fills_absent() || !dynamic.is_empty()) {
+        bound.push(dynamic.into_column(rows));
+    }
+    Ok(Batch {
+        columns: bound,
+        rows,
+    })
+}
+
+impl FieldColumn {
+    /// The column of a field that no row gives.
+    pub(crate) fn absent(field: &FieldSchema, rows: usize) -> Self {
+        let payload = match field.data_type {
+            DataType::Bool => Payload::Bool(Vec::new()),
+            DataType::Int8 | DataType::Int16 | DataType::Int32 => Payload::Int(Vec::new()),
+            DataType::Int64 => Payload::Long(Vec::new()),
+            DataType::Array => Payload::Arrays(Vec::new()),
+            other
+                if other.is_dense_vector()
+                    || matches!(other, DataType::Float | DataType::Double) =>
+            {
+                Payload::Packed(Bytes::new())
+            }
+            _ => Payload::Slices(Vec::new()),
+        };
+        Self::of(field, payload, Some(vec![false; rows]))
+    }
+
+    pub(crate) fn of(field: &FieldSchema, payload: Payload, valid: Option<Vec<bool>>) -> Self {
+        Self {
+            name: field.name.clone(),
+            data_type: field.data_type,
+            element_type: field.element_type,
+            dimension: field.dimension.unwrap_or(0),
+            is_dynamic: false,
+            payload,
+            valid,
+        }
+    }
+}
+
+/// Where in the caller's rows the value at a place of the payload stands.
+fn row_of(valid: Option<&[bool]>, place: usize) -> Option<u64> {
+    let row = match valid {
+        None => place,
+        Some(valid) => valid
+            .iter()
+            .enumerate()
+            .filter(|(_, valid)| **valid)
+            .nth(place)
+            .map_or(place, |(row, _)| row),
+    };
+    Some(row as u64)
+}
+
+/// One column and its number of rows.
+fn bind(field: &FieldSchema, column: Column) -> Checked<(FieldColumn, usize)> {
+    let Column { values, valid } = column;
+    let may_be_absent = field.is_nullable || field.default_value.is_some();
+    if !may_be_absent && let Some(row) = valid.iter().flatten().position(|valid| !valid) {
+        return Err(InvalidValue::new(
+            &field.name,
+            Some(row as u64),
+            Rule::NotNull,
+        ));
+    }
+    let fault = |place: Option<usize>, rule: Rule| {
+        let row = place.and_then(|place| row_of(valid.as_deref(), place));
+        InvalidValue::new(&field.name, row, rule)
+    };
+    let (payload, values) = check(field, values, &fault)?;
+    let rows = valid.as_ref().map_or(values, Vec::len);
+    let valid = if may_be_absent {
+        Some(valid.unwrap_or_else(|| vec![true; rows]))
+    } else {
+        None
+    };
+    Ok((FieldColumn::of(field, payload, valid), rows))
+}
+
+/// Makes the error for the value at a place (or for the whole column).
+type Fault<'a> = dyn Fn(Option<usize>, Rule) -> InvalidValue + 'a;
+
+/// The payload and its number of values.
+fn check(field: &FieldSchema, values: Values, fault: &Fault<'_>) -> Checked<(Payload, usize)> {
+    match (field.data_type, values) {
+        (DataType::Bool, Values::Bool(values)) => {
+            let count = values.len();
+            Ok((Payload::Bool(values), count))
+        }
+        (DataType::Int32, Values::Int32(values)) => {
+            let count = values.len();
+            Ok((Payload::Int(values), count))
+        }
+        (DataType::Int64, Values::Int64(values)) => {
+            let count = values.len();
+            Ok((Payload::Long(values), count))
+        }
+        (
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64,
+            values @ (Values::Int8(_) | Values::Int16(_) | Values::Int32(_) | Values::Int64(_)),
+        ) => check_integers(field.data_type, widen(values), fault),
+        (DataType::Float, Values::Float(packed)) => check_floats(field.data_type, packed, 4, fault),
+        (DataType::Double, Values::Double(packed)) => {
+            check_floats(field.data_type, packed, 8, fault)
+        }
+        (
+            DataType::VarChar
+            | DataType::Text
+            | DataType::Geometry
+            | DataType::Timestamptz
+            | DataType::Mol,
+            Values::Text(values),
+        ) => check_text(field, values, fault),
+        (DataType::Json, Values::Json(values)) => {
+            let count = values.len();
+            Ok((Payload::Slices(values), count))
+        }
+        (DataType::Array, values) => check_arrays(field, values, fault),
+        (DataType::SparseFloatVector, Values::Sparse(values)) => {
+            for (place, vector) in values.iter().enumerate() {
+                check_sparse(vector.pairs()).map_err(|rule| fault(Some(place), rule))?;
+            }
+            let slices: Vec<_> = values.iter().map(super::SparseVector::to_wire).collect();
+            let count = slices.len();
+            Ok((Payload::Slices(slices), count))
+        }
+        (data_type, values) if data_type.is_dense_vector() => check_vectors(field, values, fault),
+        (expected, values) => Err(mismatch(expected, &values, fault)),
+    }
+}
+
+fn mismatch(expected: DataType, values: &Values, fault: &Fault<'_>) -> InvalidValue {
+    fault(
+        None,
+        Rule::Type {
+            expected,
+            found: values.describe().to_owned(),
+        },
+    )
+}
+
+fn widen(values: Values) -> Vec<i64> {
+    match values {
+        Values::Int8(values) => values.into_iter().map(i64::from).collect(),
+        Values::Int16(values) => values.into_iter().map(i64::from).collect(),
+        Values::Int32(values) => values.into_iter().map(i64::from).collect(),
+        Values::Int64(values) => values,
+        _ => Vec::new(),
+    }
+}
+
+/// Smallest and largest value of an integer type.
+pub(crate) fn integer_range(data_type: DataType) -> (i64, i64) {
+    match data_type {
+        DataType::Int8 => (i64::from(i8::MIN), i64::from(i8::MAX)),
+        DataType::Int16 => (i64::from(i16::MIN), i64::from(i16::MAX)),
+        DataType::Int32 => (i64::from(i32::MIN), i64::from(i32::MAX)),
+        _ => (i64::MIN, i64::MAX),
+    }
+}
+
+fn check_integers(
+    data_type: DataType,
+    values: Vec<i64>,
+    fault: &Fault<'_>,
+) -> Checked<(Payload, usize)> {
+    let count = values.len();
+    let (low, high) = integer_range(data_type);
+    let outside = |value: &i64| *value < low || *value > high;
+    if let Some(place) = values.iter().position(outside) {
+        let found = values.get(place).copied().unwrap_or_default().to_string();
+        return Err(fault(
+            Some(place),
+            Rule::Range {
+                expected: data_type,
+                found,
+            },
+        ));
+    }
+    let payload = if data_type == DataType::Int64 {
+        Payload::Long(values)
+    } else {
+        // In range, so nothing is cut off.
+        Payload::Int(values.into_iter().map(|value| value as i32).collect())
+    };
+    Ok((payload, count))
+}
+
+fn check_floats(
+    data_type: DataType,
+    packed: Bytes,
+    width: usize,
+    fault: &Fault<'_>,
+) -> Checked<(Payload, usize)> {
+    if let Some(place) = first_not_finite(data_type, &packed) {
+        return Err(fault(Some(place), Rule::Finite { element: None }));
+    }
+    let count = packed.len() / width;
+    Ok((Payload::Packed(packed), count))
+}
+
+fn check_text(
+    field: &FieldSchema,
+    values: Vec<Bytes>,
+    fault: &Fault<'_>,
+) -> Checked<(Payload, usize)> {
+    if field.data_type.has_max_length()
+        && let Some(limit) = field.max_length
+        && let Some(place) = values.iter().position(|value| value.len() > limit)
+    {
+        let found = values.get(place).map_or(0, Bytes::len);
+        return Err(fault(Some(place), Rule::MaxLength { limit, found }));
+    }
+    let count = values.len();
+    Ok((Payload::Slices(values), count))
+}
+
+/// Indices ascending and each once, values finite.
+pub(crate) fn check_sparse(pairs: &[(u32, f32)]) -> Result<(), Rule> {
+    let mut last = None;
+    for (place, (index, value)) in pairs.iter().enumerate() {
+        if last == Some(*index) || *index == u32::MAX {
+            return Err(Rule::SparseIndex {
+                index: u64::from(*index),
+            });
+        }
+        if !value.is_finite() {
+            return Err(Rule::Finite {
+                element: Some(place),
+            });
+        }
+        last = Some(*index);
+    }
+    Ok(())
+}
+
+fn check_vectors(
+    field: &FieldSchema,
+    values: Values,
+    fault: &Fault<'_>,
+) -> Checked<(Payload, usize)> {
+    let dimension = field.dimension.unwrap_or(0).max(1);
+    let width = field.vector_bytes().unwrap_or(0).max(1);
+    let packed = match values {
+        Values::Packed(packed) => packed,
+        Values::PackedRows(vectors) => {
+            if let Some(place) = vectors.iter().position(|vector| vector.len() != width) {
+                let found = vectors.get(place).map_or(0, Bytes::len);
+                return Err(fault(
+                    Some(place),
+                    Rule::Dimension {
+                        expected: dimension,
+                        found: found * dimension / width,
+                    },
+                ));
+            }
+            vectors.concat().into()
+        }
+        Values::Float(packed) => convert(field.data_type, packed)
+            .ok_or_else(|| type_fault(field, "32-bit floats", fault))?,
+        Values::FloatLists { packed, lengths } => {
+            if let Some(place) = lengths.iter().position(|length| *length != dimension) {
+                return Err(fault(
+                    Some(place),
+                    Rule::Dimension {
+                        expected: dimension,
+                        found: lengths.get(place).copied().unwrap_or(0),
+                    },
+                ));
+            }
+            convert(field.data_type, packed)
+                .ok_or_else(|| type_fault(field, "lists of 32-bit floats", fault))?
+        }
+        other => return Err(mismatch(field.data_type, &other, fault)),
+    };
+    if packed.len() % width != 0 {
+        return Err(fault(
+            None,
+            Rule::WholeVectors {
+                vector_bytes: width,
+                found: packed.len(),
+            },
+        ));
+    }
+    if let Some(element) = first_not_finite(field.data_type, &packed) {
+        return Err(fault(
+            Some(element / dimension),
+            Rule::Finite {
+                element: Some(element % dimension),
+            },
+        ));
+    }
+    let count = packed.len() / width;
+    Ok((Payload::Packed(packed), count))
+}
+
+fn type_fault(field: &FieldSchema, found: &str, fault: &Fault<'_>) -> InvalidValue {
+    fault(
+        None,
+        Rule::Type {
+            expected: field.data_type,
+            found: found.to_owned(),
+        },
+    )
+}
+
+/// `f32`s as the elements of this kind of vector; `None` for kinds that have no such elements.
+fn convert(data_type: DataType, packed: Bytes) -> Option<Bytes> {
+    let halves = |bits: fn(f32) -> u16| {
+        let (values, _) = packed.as_chunks::<4>();
+        let halves = values
+            .iter()
+            .flat_map(|value| bits(f32::from_le_bytes(*value)).to_le_bytes());
+        Bytes::from_iter(halves)
+    };
+    match data_type {
+        DataType::FloatVector => Some(packed),
+        DataType::Float16Vector => Some(halves(f16_bits)),
+        DataType::BFloat16Vector => Some(halves(bf16_bits)),
+        _ => None,
+    }
+}
+
+fn check_arrays(
+    field: &FieldSchema,
+    values: Values,
+    fault: &Fault<'_>,
+) -> Checked<(Payload, usize)> {
+    let element = field.element_type.unwrap_or(DataType::Other(0));
+    let arrays: Result<Vec<Scalar>, (usize, Rule)> = match (element, values) {
+        (DataType::Bool, Values::BoolLists(lists)) => Ok(lists
+            .into_iter()
+            .map(|data| Scalar::BoolData(wire::BoolArray { data }))
+            .collect()),
+        (
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64,
+            Values::IntLists(lists),
+        ) => integer_arrays(element, lists),
+        (DataType::Float, Values::FloatLists { packed, lengths }) => {
+            float_arrays(&packed, &lengths)
+        }
+        (DataType::Double, Values::DoubleLists(lists)) => lists
+            .into_iter()
+            .enumerate()
+            .map(
+                |(place, list)| match list.iter().position(|v| !v.is_finite()) {
+                    Some(element) => Err((
+                        place,
+                        Rule::Finite {
+                            element: Some(element),
+                        },
+                    )),
+                    None => Ok(Scalar::DoubleData(list.into())),
+                },
+            )
+            .collect(),
+        (DataType::VarChar | DataType::Text, Values::TextLists(lists)) => text_arrays(field, lists),
+        (_, other) => return Err(mismatch(field.data_type, &other, fault)),
+    };
+    let arrays = arrays.map_err(|(place, rule)| fault(Some(place), rule))?;
+    if let Some(limit) = field.max_capacity {
+        for (place, array) in arrays.iter().enumerate() {
+            let found = array_len(array);
+            if found > limit {
+                return Err(fault(Some(place), Rule::MaxCapacity { limit, found }));
+            }
+        }
+    }
+    let count = arrays.len();
+    let messages = arrays
+        .into_iter()
+        .map(|data| wire::ScalarField { data: Some(data) })
+        .collect();
+    Ok((Payload::Arrays(messages), count))
+}
+
+type Arrays = Result<Vec<Scalar>, (usize, Rule)>;
+
+fn integer_arrays(element: DataType, lists: Vec<Vec<i64>>) -> Arrays {
+    let (low, high) = integer_range(element);
+    let array = |(place, list): (usize, Vec<i64>)| {
+        if let Some(value) = list.iter().find(|value| **value < low || **value > high) {
+            let rule = Rule::Range {
+                expected: element,
+                found: value.to_string(),
+            };
+            return Err((place, rule));
+        }
+        Ok(if element == DataType::Int64 {
+            Scalar::LongData(wire::LongArray { data: list })
+        } else {
+            let data = list.into_iter().map(|value| value as i32).collect();
+            Scalar::IntData(wire::IntArray { data })
+        })
+    };
+    lists.into_iter().enumerate().map(array).collect()
+}
+
+fn float_arrays(packed: &Bytes, lengths: &[usize]) -> Arrays {
+    let mut start = 0;
+    let array = |(place, length): (usize, &usize)| {
+        let data = packed.slice(start..start + length * 4);
+        start += length * 4;
+        match first_not_finite(DataType::Float, &data) {
+            Some(element) => Err((
+                place,
+                Rule::Finite {
+                    element: Some(element),
+                },
+            )),
+            None => Ok(Scalar::FloatData(wire::FloatArray { data })),
+        }
+    };
+    lengths.iter().enumerate().map(array).collect()
+}
+
+fn text_arrays(field: &FieldSchema, lists: Vec<Vec<String>>) -> Arrays {
+    let limit = field.max_length.unwrap_or(usize::MAX);
+    let array = |(place, list): (usize, Vec<String>)| {
+        if let Some(long) = list.iter().find(|text| text.len() > limit) {
+            let found = long.len();
+            return Err((place, Rule::MaxLength { limit, found }));
+        }
+        let data = list.into_iter().map(Bytes::from).collect();
+        Ok(Scalar::StringData(wire::StringArray { data }))
+    };
+    lists.into_iter().enumerate().map(array).collect()
+}
+
+/// Number of elements of an array value.
+pub(crate) fn array_len(array: &Scalar) -> usize {
+    match array {
+        Scalar::BoolData(array) => array.data.len(),
+        Scalar::IntData(array) => array.data.len(),
+        Scalar::LongData(array) => array.data.len(),
+        Scalar::FloatData(array) => array.data.len() / 4,
+        Scalar::DoubleData(array) => array.data.len() / 8,
+        Scalar::StringData(array) => array.data.len(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,487 @@
+//! A column of the wire that grows value by value, typed by its field.
+//!
+//! Text, JSON and sparse vectors are written one after the other into one buffer and cut into slices at
+//! the end, so that a column costs few allocations however many rows it has.
+//!
+//! Invariant: after each row, the builder has either one value more, or one row more without a value.
+
+use bytes::{Bytes, BytesMut};
+use milvus_protocol::schema as wire;
+use wire::scalar_field::Data as Array;
+
+use super::bind::{array_len, check_sparse, integer_range};
+use super::column::SparseVector;
+use super::half::{bf16_bits, f16_bits};
+use super::{FieldColumn, Payload};
+use crate::error::Rule;
+use crate::schema::{DataType, FieldSchema};
+
+/// A scalar on its way into a column, as `serde` hands it over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scalar<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    /// An integer above `i64::MAX`.
+    Large(u64),
+    Float(f32),
+    Double(f64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+impl Scalar<'_> {
+    fn describe(self) -> String {
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Bool(value) => format!("the boolean {value}"),
+            Self::Int(value) => format!("the integer {value}"),
+            Self::Large(value) => format!("the integer {value}"),
+            Self::Float(value) => format!("the number {value}"),
+            Self::Double(value) => format!("the number {value}"),
+            Self::Text(_) => "text".to_owned(),
+            Self::Bytes(_) => "bytes".to_owned(),
+        }
+    }
+
+    fn as_bool(self, expected: DataType) -> Result<bool, Rule> {
+        match self {
+            Self::Bool(value) => Ok(value),
+            other => Err(mismatch(expected, other)),
+        }
+    }
+
+    fn as_integer(self, expected: DataType) -> Result<i64, Rule> {
+        let (low, high) = integer_range(expected);
+        match self {
+            Self::Int(value) if (low..=high).contains(&value) => Ok(value),
+            Self::Int(value) => Err(out_of_range(expected, value)),
+            Self::Large(value) => Err(out_of_range(expected, value)),
+            other => Err(mismatch(expected, other)),
+        }
+    }
+
+    fn as_double(self, expected: DataType, element: Option<usize>) -> Result<f64, Rule> {
+        let value = match self {
+            Self::Int(value) => value as f64,
+            Self::Large(value) => value as f64,
+            Self::Float(value) => f64::from(value),
+            Self::Double(value) => value,
+            other => return Err(mismatch(expected, other)),
+        };
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(Rule::Finite { element })
+        }
+    }
+
+    fn as_float(self, expected: DataType, element: Option<usize>) -> Result<f32, Rule> {
+        if let Self::Float(value) = self {
+            return if value.is_finite() {
+                Ok(value)
+            } else {
+                Err(Rule::Finite { element })
+            };
+        }
+        let wide = self.as_double(expected, element)?;
+        let value = wide as f32;
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(out_of_range(expected, wide))
+        }
+    }
+}
+
+fn mismatch(expected: DataType, found: Scalar<'_>) -> Rule {
+    Rule::Type {
+        expected,
+        found: found.describe(),
+    }
+}
+
+fn out_of_range(expected: DataType, found: impl ToString) -> Rule {
+    Rule::Range {
+        expected,
+        found: found.to_string(),
+    }
+}
+
+/// Slices of one growing buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Slices {
+    buffer: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Slices {
+    /// Adds a value.
+    pub(crate) fn push(&mut self, value: &[u8]) {
+        self.buffer.extend_from_slice(value);
+        self.ends.push(self.buffer.len());
+    }
+
+    /// The buffer, to write a value at its end; [`end`](Self::end) completes it.
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Completes the value being written.
+    pub(crate) fn end(&mut self) {
+        self.ends.push(self.buffer.len());
+    }
+
+    /// The value being written, not completed yet.
+    pub(crate) fn pending(&self) -> &[u8] {
+        self.buffer
+            .get(self.ends.last().copied().unwrap_or(0)..)
+            .unwrap_or_default()
+    }
+
+    /// Drops the value being written.
+    pub(crate) fn discard(&mut self) {
+        self.buffer.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// Bytes written.
+    pub(crate) fn bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    pub(crate) fn finish(self) -> Vec<Bytes> {
+        let buffer = Bytes::from(self.buffer);
+        let mut start = 0;
+        let slice = |end: usize| {
+            let slice = buffer.slice(start..end);
+            start = end;
+            slice
+        };
+        self.ends.into_iter().map(slice).collect()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Values {
+    Bool(Vec<bool>),
+    Int(Vec<i32>),
+    Long(Vec<i64>),
+    Packed(BytesMut),
+    Slices(Slices),
+    Arrays(Vec<wire::ScalarField>),
+}
+
+/// A growing column.
+#[derive(Debug)]
+pub(crate) struct FieldBuilder {
+    pub(crate) field: FieldSchema,
+    pub(crate) values: Values,
+    valid: Vec<bool>,
+    /// Rows that gave the field, null or not.
+    given: usize,
+}
+
+impl FieldBuilder {
+    pub(crate) fn new(field: &FieldSchema, rows: usize) -> Self {
+        let values = match field.data_type {
+            DataType::Bool => Values::Bool(Vec::with_capacity(rows)),
+            DataType::Int8 | DataType::Int16 | DataType::Int32 => {
+                Values::Int(Vec::with_capacity(rows))
+            }
+            DataType::Int64 => Values::Long(Vec::with_capacity(rows)),
+            DataType::Float => Values::Packed(BytesMut::with_capacity(rows * 4)),
+            DataType::Double => Values::Packed(BytesMut::with_capacity(rows * 8)),
+            DataType::Array => Values::Arrays(Vec::with_capacity(rows)),
+            other if other.is_dense_vector() => {
+                let width = field.vector_bytes().unwrap_or(0);
+                Values::Packed(BytesMut::with_capacity(rows * width))
+            }
+            _ => Values::Slices(Slices::default()),
+        };
+        Self {
+            field: field.clone(),
+            values,
+            valid: Vec::new(),
+            given: 0,
+        }
+    }
+
+    pub(crate) fn may_be_absent(&self) -> bool {
+        self.field.is_nullable || self.field.default_value.is_some()
+    }
+
+    /// About how many bytes the values have.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.values {
+            Values::Bool(values) => values.len(),
+            Values::Int(values) => values.len() * 4,
+            Values::Long(values) => values.len() * 8,
+            Values::Packed(packed) => packed.len(),
+            Values::Slices(slices) => slices.bytes(),
+            Values::Arrays(arrays) => arrays.len() * self.array_bytes(),
+        }
+    }
+
+    /// A guess at the size of one array, from its largest length.
+    fn array_bytes(&self) -> usize {
+        self.field.max_capacity.unwrap_or(1).min(64) * 8
+    }
+
+    /// How many rows gave the field.
+    pub(crate) fn given(&self) -> usize {
+        self.given
+    }
+
+    /// Notes that the row's value is complete.
+    pub(crate) fn end_value(&mut self) {
+        self.given += 1;
+        if self.may_be_absent() {
+            self.valid.push(true);
+        }
+    }
+
+    /// The row says that it has no value.
+    pub(crate) fn push_null(&mut self) -> Result<(), Rule> {
+        if !self.may_be_absent() {
+            return Err(Rule::NotNull);
+        }
+        self.given += 1;
+        self.valid.push(false);
+        Ok(())
+    }
+
+    /// The row does not give the field.
+    pub(crate) fn push_absent(&mut self) {
+        if self.may_be_absent() {
+            self.valid.push(false);
+        }
+    }
+
+    /// Adds a whole value that is a scalar (or bytes that are a whole vector).
+    pub(crate) fn push_scalar(&mut self, scalar: Scalar<'_>) -> Result<(), Rule> {
+        let data_type = self.field.data_type;
+        match (&mut self.values, scalar) {
+            (_, Scalar::Null) => return self.push_null(),
+            (Values::Bool(values), scalar) => values.push(scalar.as_bool(data_type)?),
+            (Values::Int(values), scalar) => values.push(scalar.as_integer(data_type)? as i32),
+            (Values::Long(values), scalar) => values.push(scalar.as_integer(data_type)?),
+            (Values::Packed(packed), scalar) if data_type == DataType::Float => {
+                packed.extend_from_slice(&scalar.as_float(data_type, None)?.to_le_bytes());
+            }
+            (Values::Packed(packed), scalar) if data_type == DataType::Double => {
+                packed.extend_from_slice(&scalar.as_double(data_type, None)?.to_le_bytes());
+            }
+            (Values::Packed(_), Scalar::Bytes(vector)) => {
+                self.push_packed_vector(vector)?;
+            }
+            (Values::Slices(slices), Scalar::Text(text))
+                if data_type != DataType::SparseFloatVector =>
+            {
+                if data_type.has_max_length()
+                    && let Some(limit) = self.field.max_length
+                    && text.len() > limit
+                {
+                    let found = text.len();
+                    return Err(Rule::MaxLength { limit, found });
+                }
+                slices.push(text.as_bytes());
+            }
+            (_, other) => return Err(mismatch(data_type, other)),
+        }
+        self.end_value();
+        Ok(())
+    }
+
+    fn push_packed_vector(&mut self, vector: &[u8]) -> Result<(), Rule> {
+        let width = self.field.vector_bytes().unwrap_or(0);
+        let dimension = self.field.dimension.unwrap_or(0);
+        if vector.len() != width {
+            return Err(Rule::Dimension {
+                expected: dimension,
+                found: vector.len() * dimension / width.max(1),
+            });
+        }
+        if let Some(element) = super::first_not_finite(self.field.data_type, vector) {
+            return Err(Rule::Finite {
+                element: Some(element),
+            });
+        }
+        if let Values::Packed(packed) = &mut self.values {
+            packed.extend_from_slice(vector);
+        }
+        Ok(())
+    }
+
+    /// Adds one element of a dense vector.
+    pub(crate) fn push_element(&mut self, element: usize, scalar: Scalar<'_>) -> Result<(), Rule> {
+        let data_type = self.field.data_type;
+        let Values::Packed(packed) = &mut self.values else {
+            return Err(mismatch(data_type, scalar));
+        };
+        match data_type {
+            DataType::FloatVector => {
+                let value = scalar.as_float(data_type, Some(element))?;
+                packed.extend_from_slice(&value.to_le_bytes());
+            }
+            DataType::Float16Vector => {
+                let value = scalar.as_float(data_type, Some(element))?;
+                let half = f16_bits(value);
+                if half & 0x7C00 == 0x7C00 {
+                    return Err(out_of_range(data_type, value));
+                }
+                packed.extend_from_slice(&half.to_le_bytes());
+            }
+            DataType::BFloat16Vector => {
+                let value = scalar.as_float(data_type, Some(element))?;
+                packed.extend_from_slice(&bf16_bits(value).to_le_bytes());
+            }
+            DataType::Int8Vector => {
+                let value = scalar.as_integer(DataType::Int8)? as i8;
+                packed.extend_from_slice(&value.to_le_bytes());
+            }
+            DataType::BinaryVector => match scalar {
+                Scalar::Int(value @ 0..=255) => packed.extend_from_slice(&[value as u8]),
+                other => return Err(mismatch(data_type, other)),
+            },
+            _ => return Err(mismatch(data_type, scalar)),
+        }
+        Ok(())
+    }
+
+    /// Completes a dense vector of this many elements.
+    pub(crate) fn end_vector(&mut self, elements: usize) -> Result<(), Rule> {
+        let dimension = self.field.dimension.unwrap_or(0);
+        let found = match self.field.data_type {
+            DataType::BinaryVector => elements * 8,
+            _ => elements,
+        };
+        if found != dimension {
+            return Err(Rule::Dimension {
+                expected: dimension,
+                found,
+            });
+        }
+        self.end_value();
+        Ok(())
+    }
+
+    /// Adds a sparse vector.
+    pub(crate) fn push_sparse(&mut self, vector: &SparseVector) -> Result<(), Rule> {
+        check_sparse(vector.pairs())?;
+        if let Values::Slices(slices) = &mut self.values {
+            slices.push(&vector.to_wire());
+        }
+        self.end_value();
+        Ok(())
+    }
+
+    /// Adds an array.
+    pub(crate) fn push_array(&mut self, array: Array) -> Result<(), Rule> {
+        if let Some(limit) = self.field.max_capacity {
+            let found = array_len(&array);
+            if found > limit {
+                return Err(Rule::MaxCapacity { limit, found });
+            }
+        }
+        if let Values::Arrays(arrays) = &mut self.values {
+            arrays.push(wire::ScalarField { data: Some(array) });
+        }
+        self.end_value();
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> FieldColumn {
+        let valid = self.may_be_absent().then_some(self.valid);
+        let payload = match self.values {
+            Values::Bool(values) => Payload::Bool(values),
+            Values::Int(values) => Payload::Int(values),
+            Values::Long(values) => Payload::Long(values),
+            Values::Packed(packed) => Payload::Packed(packed.freeze()),
+            Values::Slices(slices) => Payload::Slices(slices.finish()),
+            Values::Arrays(arrays) => Payload::Arrays(arrays),
+        };
+        FieldColumn::of(&self.field, payload, valid)
+    }
+}
+
+/// An array value that grows element by element.
+#[derive(Debug)]
+pub(crate) struct ArrayBuilder {
+    element: DataType,
+    max_length: Option<usize>,
+    values: ArrayValues,
+    length: usize,
+}
+
+#[derive(Debug)]
+enum ArrayValues {
+    Bool(Vec<bool>),
+    Int(Vec<i32>),
+    Long(Vec<i64>),
+    Float(Vec<f32>),
+    Double(Vec<f64>),
+    Text(Slices),
+}
+
+impl ArrayBuilder {
+    pub(crate) fn new(field: &FieldSchema) -> Result<Self, Rule> {
+        let element = field.element_type.unwrap_or(DataType::Other(0));
+        let values = match element {
+            DataType::Bool => ArrayValues::Bool(Vec::new()),
+            DataType::Int8 | DataType::Int16 | DataType::Int32 => ArrayValues::Int(Vec::new()),
+            DataType::Int64 => ArrayValues::Long(Vec::new()),
+            DataType::Float => ArrayValues::Float(Vec::new()),
+            DataType::Double => ArrayValues::Double(Vec::new()),
+            DataType::VarChar | DataType::Text => ArrayValues::Text(Slices::default()),
+            other => {
+                return Err(Rule::Row(format!(
+                    "arrays of {other} cannot be written by this client"
+                )));
+            }
+        };
+        Ok(Self {
+            element,
+            max_length: field.max_length,
+            values,
+            length: 0,
+        })
+    }
+
+    pub(crate) fn push(&mut self, scalar: Scalar<'_>) -> Result<(), Rule> {
+        let element = Some(self.length);
+        match &mut self.values {
+            ArrayValues::Bool(values) => values.push(scalar.as_bool(self.element)?),
+            ArrayValues::Int(values) => values.push(scalar.as_integer(self.element)? as i32),
+            ArrayValues::Long(values) => values.push(scalar.as_integer(self.element)?),
+            ArrayValues::Float(values) => values.push(scalar.as_float(self.element, element)?),
+            ArrayValues::Double(values) => values.push(scalar.as_double(self.element, element)?),
+            ArrayValues::Text(slices) => match scalar {
+                Scalar::Text(text) => {
+                    if let Some(limit) = self.max_length
+                        && text.len() > limit
+                    {
+                        let found = text.len();
+                        return Err(Rule::MaxLength { limit, found });
+                    }
+                    slices.push(text.as_bytes());
+                }
+                other => return Err(mismatch(self.element, other)),
+            },
+        }
+        self.length += 1;
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Array {
+        match self.values {
+            ArrayValues::Bool(data) => Array::BoolData(wire::BoolArray { data }),
+            ArrayValues::Int(data) => Array::IntData(wire::IntArray { data }),
+            ArrayValues::Long(data) => Array::LongData(wire::LongArray { data }),
+            ArrayValues::Float(data) => Array::FloatData(data.into()),
+            ArrayValues::Double(data) => Array::DoubleData(data.into()),
+            ArrayValues::Text(slices) => Array::StringData(wire::StringArray {
+                data: slices.finish(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! One column of an answer.
+//!
+//! Invariant: every row from 0 to `len()` can be asked for, whatever the server left out: values of null
+//! rows are there for scalars and missing for vectors.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use milvus_protocol::schema as wire;
+use wire::field_data::Field;
+use wire::scalar_field::Data as Scalar;
+use wire::vector_field::Data as Vector;
+
+use super::packed::Packed;
+use crate::data::SparseVector;
+use crate::error::{Error, Result};
+use crate::schema::DataType;
+
+/// The values of one field, row by row, as the server sent them.
+#[derive(Clone, Debug)]
+pub struct ResultColumn {
+    name: String,
+    data_type: DataType,
+    dimension: usize,
+    is_dynamic: bool,
+    values: ResultValues,
+    /// For each row, whether it has a value; empty when all have.
+    valid: Vec<bool>,
+    rows: usize,
+    /// For each row the place of its value, when null rows have none. Made when first asked for.
+    places: OnceLock<Vec<usize>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum ResultValues {
+    Bool(Vec<bool>),
+    Int(Vec<i32>),
+    Long(Vec<i64>),
+    Float(Packed<f32>),
+    Double(Packed<f64>),
+    Text(Vec<Bytes>),
+    Json(Vec<Bytes>),
+    Array(Vec<wire::ScalarField>),
+    FloatVector(Packed<f32>),
+    /// Vectors of other kinds, packed.
+    PackedVector(Bytes),
+    Sparse(Vec<Bytes>),
+    /// What this crate does not read: the message as it came.
+    Other(Box<wire::FieldData>),
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A type whose columns are slices: `bool`, `i32` (all integers up to 32 bits), `i64`, `f32`, `f64`.
+pub trait ColumnValue: sealed::Sealed + Sized {
+    #[doc(hidden)]
+    fn slice(column: &ResultColumn) -> Option<Result<&[Self]>>;
+}
+
+macro_rules! column_values {
+    ($($value:ty: $column:ident => { $($arm:tt)* })*) => {$(
+        impl sealed::Sealed for $value {}
+        impl ColumnValue for $value {
+            fn slice($column: &ResultColumn) -> Option<Result<&[Self]>> {
+                match &$column.values {
+                    $($arm)*
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+column_values! {
+    bool: column => { ResultValues::Bool(values) => Some(Ok(values)), }
+    i32: column => { ResultValues::Int(values) => Some(Ok(values)), }
+    i64: column => { ResultValues::Long(values) => Some(Ok(values)), }
+    f32: column => {
+        ResultValues::Float(packed) | ResultValues::FloatVector(packed) => {
+            Some(packed.values().map_err(|problem| column.broken(&problem)))
+        }
+    }
+    f64: column => {
+        ResultValues::Double(packed) => {
+            Some(packed.values().map_err(|problem| column.broken(&problem)))
+        }
+    }
+}
+
+impl ResultColumn {
+    /// Takes a message over. `rows` is the number of rows of the answer, when it is known.
+    pub(crate) fn new(message: wire::FieldData, rows: Option<usize>) -> Self {
+        let wire::FieldData {
+            r#type,
+            field_name,
+            is_dynamic,
+            valid_data,
+            field,
+            field_id,
+        } = message;
+        let data_type = DataType::from_number(r#type);
+        let (values, dimension) = match field {
+            Some(Field::Scalars(wire::ScalarField { data: Some(data) })) => {
+                (scalars(data, data_type), 0)
+            }
+            Some(Field::Vectors(wire::VectorField {
+                dim,
+                data: Some(data),
+            })) => (vectors(data, data_type), usize::try_from(dim).unwrap_or(0)),
+            field => (
+                ResultValues::Other(Box::new(wire::FieldData {
+                    r#type,
+                    field_id,
+                    field,
+                    ..wire::FieldData::default()
+                })),
+                0,
+            ),
+        };
+        let mut column = Self {
+            name: field_name,
+            data_type,
+            dimension,
+            is_dynamic,
+            values,
+            valid: valid_data,
+            rows: 0,
+            places: OnceLock::new(),
+        };
+        column.rows = if column.valid.is_empty() {
+            rows.unwrap_or_else(|| column.value_count())
+        } else {
+            column.valid.len()
+        };
+        column
+    }
+
+    /// The field's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The field's type.
+    pub fn data_type(&self) -> DataType {
+        self.data_type
+    }
+
+    /// Number of dimensions of a dense vector field; 0 for other fields.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// Whether this is the field that holds what the schema does not name (`$meta`).
+    pub fn is_dynamic(&self) -> bool {
+        self.is_dynamic
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Whether this row has no value. Rows beyond the end have none.
+    pub fn is_null(&self, row: usize) -> bool {
+        row >= self.rows || self.valid.get(row).is_some_and(|valid| !valid)
+    }
+
+    /// The values as a slice: one for each row, or for a `FloatVector` field all elements of all
+    /// vectors.
+    ///
+    /// Null rows of scalar fields have some value in the slice; see [`is_null`](Self::is_null). Null
+    /// rows of vector fields have none.
+    ///
+    /// # Errors
+    /// [`Error::UnexpectedAnswer`] when the field is of another type.
+    pub fn values<T: ColumnValue>(&self) -> Result<&[T]> {
+        T::slice(self).unwrap_or_else(|| {
+            Err(self.problem(format!(
+                "a field of type {} is not a slice of {}",
+                self.data_type,
+                std::any::type_name::<T>()
+            )))
+        })
+    }
+
+    /// The text of a `VarChar`, `Text`, `Geometry` or `JSON` field; `None` when the row has none.
+    ///
+    /// # Errors
+    /// [`Error::UnexpectedAnswer`] when the field is of another type or the server sent no valid UTF-8.
+    pub fn text(&self, row: usize) -> Result<Option<&str>> {
+        let (ResultValues::Text(slices) | ResultValues::Json(slices)) = &self.values else {
+            return Err(self.problem(format!("a field of type {} is not text", self.data_type)));
+        };
+        let Some(bytes) = self.place(row).and_then(|place| slices.get(place)) else {
+            return Ok(None);
+        };
+        std::str::from_utf8(bytes)
+            .map(Some)
+            .map_err(|problem| self.problem(format!("row {row}: {problem}")))
+    }
+
+    /// The vector of a `FloatVector` field; `None` when the row has none.
+    ///
+    /// # Errors
+    /// [`Error::UnexpectedAnswer`] when the field is of another type.
+    pub fn float_vector(&self, row: usize) -> Result<Option<&[f32]>> {
+        let ResultValues::FloatVector(packed) = &self.values else {
+            return Err(self.problem(format!(
+                "a field of type {} holds no FloatVector",
+                self.data_type
+            )));
+        };
+        let values = packed.values().map_err(|problem| self.broken(&problem))?;
+        Ok(self
+            .place(row)
+            .and_then(|place| values.get(place * self.dimension..(place + 1) * self.dimension)))
+    }
+
+    /// The bytes of a dense vector of any kind, as on the wire (little-endian); `None` when the row has
+    /// none or the field is of another type.
+    pub fn vector_bytes(&self, row: usize) -> Option<Bytes> {
+        let packed = match &self.values {
+            ResultValues::FloatVector(packed) => packed.bytes(),
+            ResultValues::PackedVector(packed) => packed,
+            _ => return None,
+        };
+        let width = self.data_type.dense_vector_bytes(self.dimension)?;
+        let place = self.place(row)?;
+        let range = place * width..(place + 1) * width;
+        (range.end <= packed.len()).then(|| packed.slice(range))
+    }
+
+    /// All vectors of a dense vector field, one after the other, as on the wire (little-endian).
+    pub fn packed_vectors(&self) -> Option<&Bytes> {
+        match &self.values {
+            ResultValues::FloatVector(packed) => Some(packed.bytes()),
+            ResultValues::PackedVector(packed) => Some(packed),
+            _ => None,
+        }
+    }
+
+    /// The vector of a `SparseFloatVector` field; `None` when the row has none.
+    ///
+    /// # Errors
+    /// [`Error::UnexpectedAnswer`] when the field is of another type or the bytes are no sparse vector.
+    pub fn sparse_vector(&self, row: usize) -> Result<Option<SparseVector>> {
+        let ResultValues::Sparse(contents) = &self.values else {
+            return Err(self.problem(format!(
+                "a field of type {} holds no SparseFloatVector",
+                self.data_type
+            )));
+        };
+        let Some(bytes) = self.place(row).and_then(|place| contents.get(place)) else {
+            return Ok(None);
+        };
+        SparseVector::from_wire(bytes)
+            .map(Some)
+            .ok_or_else(|| self.problem(format!("row {row}: {} bytes", bytes.len())))
+    }
+
+    /// The message of a column of a type that this crate does not read.
+    pub fn message(&self) -> Option<&wire::FieldData> {
+        match &self.values {
+            ResultValues::Other(message) => Some(message),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn raw(&self) -> &ResultValues {
+        &self.values
+    }
+
+    /// Where this row's value stands among the values; `None` when it has none.
+    pub(crate) fn place(&self, row: usize) -> Option<usize> {
+        if self.is_null(row) {
+            return None;
+        }
+        if self.valid.is_empty() || self.value_count() == self.rows {
+            return Some(row);
+        }
+        let places = self.places.get_or_init(|| {
+            let mut next = 0;
+            let place = |valid: &bool| {
+                let place = next;
+                next += usize::from(*valid);
+                place
+            };
+            self.valid.iter().map(place).collect()
+        });
+        places.get(row).copied()
+    }
+
+    fn value_count(&self) -> usize {
+        let vectors = |bytes: usize| {
+            let width = self.data_type.dense_vector_bytes(self.dimension);
+            bytes / width.unwrap_or(0).max(1)
+        };
+        match &self.values {
+            ResultValues::Bool(values) => values.len(),
+            ResultValues::Int(values) => values.len(),
+            ResultValues::Long(values) => values.len(),
+            ResultValues::Float(packed) => packed.len(),
+            ResultValues::Double(packed) => packed.len(),
+            ResultValues::Text(slices)
+            | ResultValues::Json(slices)
+            | ResultValues::Sparse(slices) => slices.len(),
+            ResultValues::Array(arrays) => arrays.len(),
+            ResultValues::FloatVector(packed) => vectors(packed.bytes().len()),
+            ResultValues::PackedVector(packed) => vectors(packed.len()),
+            ResultValues::Other(_) => 0,
+        }
+    }
+
+    fn problem(&self, problem: String) -> Error {
+        Error::answer(format!("column `{}`", self.name), problem)
+    }
+
+    fn broken(&self, problem: &milvus_protocol::PackedLengthError) -> Error {
+        self.problem(problem.to_string())
+    }
+
+    /// Puts the rows of another answer behind these. `false` when they are not of one kind.
+    pub(super) fn append(&mut self, other: Self) -> bool {
+        use ResultValues as V;
+        let join = |first: &Bytes, second: &Bytes| Bytes::from([first.as_ref(), second].concat());
+        match (&mut self.values, other.values) {
+            (V::Bool(all), V::Bool(more)) => all.extend(more),
+            (V::Int(all), V::Int(more)) => all.extend(more),
+            (V::Long(all), V::Long(more)) => all.extend(more),
+            (V::Float(all), V::Float(more)) | (V::FloatVector(all), V::FloatVector(more)) => {
+                *all = Packed::new(join(all.bytes(), more.bytes()));
+            }
+            (V::Double(all), V::Double(more)) => {
+                *all = Packed::new(join(all.bytes(), more.bytes()));
+            }
+            (V::Text(all), V::Text(more))
+            | (V::Json(all), V::Json(more))
+            | (V::Sparse(all), V::Sparse(more)) => all.extend(more),
+            (V::Array(all), V::Array(more)) => all.extend(more),
+            (V::PackedVector(all), V::PackedVector(more)) => *all = join(all, &more),
+            _ => return false,
+        }
+        if !self.valid.is_empty() || !other.valid.is_empty() {
+            self.valid.resize(self.rows, true);
+            self.valid.extend(other.valid);
+            self.valid.resize(self.rows + other.rows, true);
+        }
+        self.rows += other.rows;
+        self.places = OnceLock::new();
+        true
+    }
+}
+
+fn scalars(data: Scalar, data_type: DataType) -> ResultValues {
+    match data {
+        Scalar::BoolData(array) => ResultValues::Bool(array.data),
+        Scalar::IntData(array) => ResultValues::Int(array.data),
+        Scalar::LongData(array) => ResultValues::Long(array.data),
+        Scalar::FloatData(array) => ResultValues::Float(Packed::new(array.data)),
+        Scalar::DoubleData(array) => ResultValues::Double(Packed::new(array.data)),
+        Scalar::StringData(array) => ResultValues::Text(array.data),
+        Scalar::JsonData(array) => ResultValues::Json(array.data),
+        Scalar::ArrayData(array) => ResultValues::Array(array.data),
+        Scalar::TimestamptzData(array) => ResultValues::Long(array.data),
+        Scalar::TimeData(array) => ResultValues::Long(array.data),
+        Scalar::DateData(array) => ResultValues::Int(array.data),
+        Scalar::GeometryWktData(array) => {
+            ResultValues::Text(array.data.into_iter().map(Bytes::from).collect())
+        }
+        Scalar::MolSmilesData(array) => {
+            ResultValues::Text(array.data.into_iter().map(Bytes::from).collect())
+        }
+        other => ResultValues::Other(Box::new(wire::FieldData {
+            r#type: data_type.number(),
+            field: Some(Field::Scalars(wire::ScalarField { data: Some(other) })),
+            ..wire::FieldData::default()
+        })),
+    }
+}
+
+fn vectors(data: Vector, data_type: DataType) -> ResultValues {
+    match data {
+        Vector::FloatVector(array) => ResultValues::FloatVector(Packed::new(array.data)),
+        Vector::BinaryVector(packed)
+        | Vector::Float16Vector(packed)
+        | Vector::Bfloat16Vector(packed)
+        | Vector::Int8Vector(packed) => ResultValues::PackedVector(packed),
+        Vector::SparseFloatVector(array) => ResultValues::Sparse(array.contents),
+        other @ Vector::VectorArray(_) => ResultValues::Other(Box::new(wire::FieldData {
+            r#type: data_type.number(),
+            field: Some(Field::Vectors(wire::VectorField {
+                dim: 0,
+                data: Some(other),
+            })),
+            ..wire::FieldData::default()
+        })),
+    }
+}
