@@ -17,7 +17,8 @@ use crate::channel::{Gauges, Peer};
 use crate::config::ConnectionConfig;
 use crate::credentials::Credentials;
 use crate::dial::{
-    FirstBytes, Stream, connect_tcp, connect_unix, handshake_tls, interleave, resolve, silent,
+    FirstBytes, Stream, TlsSetup, connect_tcp, connect_unix, handshake_tls, interleave, resolve,
+    set_up_tls, silent,
 };
 use crate::error::{ConnectError, ConnectFailure, Phase, ServerAnswer};
 use crate::handshake::{Greeting, ServerDescription, greet};
@@ -249,21 +250,16 @@ async fn walk_route(
         .read()
         .await
         .map_err(|error| ConnectError::unreadable_credentials(&route.address, error))?;
-    if route.secure {
-        route.tls.client_config().map_err(|error| {
-            ConnectError::new(
-                ConnectFailure::InvalidConfiguration,
-                Phase::Configuration,
-                &route.address,
-                error.0,
-            )
-        })?;
-    }
+    let tls = if route.secure {
+        Some(set_up_tls(&route.host(), &route.tls, &route.address).await?)
+    } else {
+        None
+    };
     let user = credentials
         .user()
         .map_or_else(|| "no user".to_owned(), |user| format!("user {user}"));
     walk.pass(Step::Configuration, format!("{}, {user}", route.address));
-    let (stream, peer) = walk_to_stream(walk, route, config.options.dial_timeout).await?;
+    let (stream, peer) = walk_to_stream(walk, route, tls, config.options.dial_timeout).await?;
     let http2 = walk_to_http2(walk, route, config, stream, peer).await?;
     walk_to_version(walk, route, config, &credentials, &http2).await
 }
@@ -395,6 +391,7 @@ async fn walk_to_version(
 async fn walk_to_stream(
     walk: &mut Walk,
     route: &Route,
+    tls: Option<TlsSetup>,
     timeout: Duration,
 ) -> Result<(Stream, Peer), ConnectError> {
     let endpoint = match &route.place {
@@ -410,12 +407,12 @@ async fn walk_to_stream(
     };
     let (tcp, peer) = walk_to_tcp(walk, route, endpoint, timeout).await?;
     let peer = Peer::Tcp(peer);
-    if !route.secure {
+    let Some(tls) = tls else {
         walk.skip(Step::Tls);
         return Ok((Stream::tcp(tcp), peer));
-    }
+    };
     walk.phase = Phase::Tls;
-    match handshake_tls(tcp, &route.host(), &route.tls, &route.address, timeout).await {
+    match handshake_tls(tcp, tls, &route.tls, &route.address, timeout).await {
         Ok((stream, facts)) => {
             walk.pass(
                 Step::Tls,

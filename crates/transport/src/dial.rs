@@ -52,14 +52,18 @@ pub(crate) async fn connect_unix(
     })
 }
 
-/// Does the TLS handshake over an open stream; `host` is verified unless the options name another.
-pub(crate) async fn handshake_tls(
-    stream: tokio::net::TcpStream,
+/// The client's side of TLS, ready before anything is dialed.
+pub(crate) struct TlsSetup {
+    config: Arc<rustls::ClientConfig>,
+    name: ServerName<'static>,
+}
+
+/// Reads the certificates and settles the name; `host` is verified unless the options name another.
+pub(crate) async fn set_up_tls(
     host: &str,
     options: &TlsOptions,
     address: &Arc<str>,
-    timeout: Duration,
-) -> Result<(Stream, TlsFacts), ConnectError> {
+) -> Result<TlsSetup, ConnectError> {
     let misconfigured = |detail: String| {
         ConnectError::new(
             ConnectFailure::InvalidConfiguration,
@@ -77,6 +81,18 @@ pub(crate) async fn handshake_tls(
     let name = options
         .verified_name(host)
         .map_err(|error| misconfigured(error.0))?;
+    Ok(TlsSetup { config, name })
+}
+
+/// Does the TLS handshake over an open stream.
+pub(crate) async fn handshake_tls(
+    stream: tokio::net::TcpStream,
+    setup: TlsSetup,
+    options: &TlsOptions,
+    address: &Arc<str>,
+    timeout: Duration,
+) -> Result<(Stream, TlsFacts), ConnectError> {
+    let TlsSetup { config, name } = setup;
     let handshake = TlsConnector::from(config).connect(name.clone(), stream);
     let stream = match tokio::time::timeout(timeout, handshake).await {
         Ok(Ok(stream)) => stream,

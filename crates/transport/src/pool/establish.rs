@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use super::mismatch;
 use crate::channel::{Gauges, Peer};
 use crate::dial::{
-    FirstBytes, Stream, connect_tcp, connect_unix, handshake_tls, interleave, resolve, silent,
+    FirstBytes, Stream, connect_tcp, connect_unix, handshake_tls, interleave, resolve, set_up_tls,
+    silent,
 };
 use crate::error::{ConnectError, ConnectFailure, Phase};
 use crate::grpc::{Answer, Broken, CallMetadata, exchange, new_request_id};
@@ -257,6 +258,11 @@ pub(crate) async fn open(dial: &Dial) -> Result<Opened, ConnectError> {
         }
         Place::Tcp(endpoint) => endpoint,
     };
+    let tls = if route.secure {
+        Some(set_up_tls(&route.host(), &route.tls, &route.address).await?)
+    } else {
+        None
+    };
     let addresses = if dial.known.is_empty() {
         resolve(endpoint, &route.address).await?
     } else {
@@ -269,14 +275,14 @@ pub(crate) async fn open(dial: &Dial) -> Result<Opened, ConnectError> {
     )
     .await?;
     let peer = Peer::Tcp(peer);
-    if !route.secure {
+    let Some(tls) = tls else {
         return Ok(Opened {
             stream: Stream::tcp(tcp),
             peer,
             addresses,
         });
-    }
-    match handshake_tls(tcp, &route.host(), &route.tls, &route.address, dial.timeout).await {
+    };
+    match handshake_tls(tcp, tls, &route.tls, &route.address, dial.timeout).await {
         Ok((stream, _)) => Ok(Opened {
             stream,
             peer,
