@@ -22,7 +22,7 @@ use crate::{project, tables};
 pub(crate) struct Arguments {
     /// Write nothing; fail when a checked-in file differs from what generation gives
     #[arg(long)]
-    check: bool,
+    pub(crate) check: bool,
 }
 
 /// File name under `src/generated` → content.

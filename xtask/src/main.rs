@@ -11,6 +11,7 @@ mod generate;
 mod project;
 mod servers;
 mod tables;
+mod test;
 mod wire_check;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +21,8 @@ use clap::{Parser, Subcommand};
     name = "cargo xtask",
     about = "The tasks of the project",
     after_help = "Examples:\n  \
+        cargo xtask test               run every check and test of the project\n  \
+        cargo xtask test --quick       only those that need no server and no network\n  \
         cargo xtask generate           write the generated code of crates/protocol anew\n  \
         cargo xtask generate --check   fail if the checked-in code is not what generation gives\n  \
         cargo xtask wire-check         compare our .proto files with the official descriptors\n  \
@@ -37,6 +40,8 @@ enum Task {
     Generate(generate::Arguments),
     /// Start the real servers, run a command that finds them through its environment, stop them
     Servers(servers::Arguments),
+    /// Run every check and test of the project, with real servers
+    Test(test::Arguments),
     /// Compare our .proto files with the official descriptors that ship with pymilvus
     WireCheck(wire_check::Arguments),
 }
@@ -45,6 +50,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Generate(arguments) => generate::run(&arguments),
         Task::Servers(arguments) => servers::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
         Task::WireCheck(arguments) => wire_check::run(&arguments),
     }
 }

@@ -14,3 +14,8 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn protocol() -> PathBuf {
     root().join("crates/protocol")
 }
+
+/// The folder of files that can be made again: `target`, unless cargo was told another one.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}

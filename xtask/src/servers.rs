@@ -49,6 +49,13 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
+    /// Downloads and unpacks what the servers need, without starting any.
+    pub(crate) fn install() -> anyhow::Result<()> {
+        Python::prepare(PYMILVUS)?;
+        Milvus::install()?;
+        Ok(())
+    }
+
     /// Starts all of them and waits until each answers.
     pub(crate) fn start() -> anyhow::Result<Self> {
         let python = Python::prepare(PYMILVUS)?;
@@ -89,6 +96,11 @@ impl Servers {
             _lite: lite,
             _certificates: directory,
         })
+    }
+
+    /// The environment variables that describe the servers to tests.
+    pub(crate) fn variables(&self) -> &[(&'static str, OsString)] {
+        &self.variables
     }
 
     fn run(&self, command: &[OsString]) -> anyhow::Result<ExitStatus> {
