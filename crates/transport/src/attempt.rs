@@ -67,6 +67,7 @@ pub(crate) async fn run(pool: &Pool, call: &Call<'_>, check: &mut Check<'_>) -> 
         waits: 0,
         throttles: 0,
         authorized_again: false,
+        last_answer: None,
     };
     loop {
         match attempts.next(timer.as_mut(), check).await {
@@ -77,6 +78,7 @@ pub(crate) async fn run(pool: &Pool, call: &Call<'_>, check: &mut Check<'_>) -> 
                     return Err(attempts.finished(error));
                 }
                 pool.statistics.retried();
+                attempts.last_answer = error.answer().cloned().or(attempts.last_answer);
                 tokio::time::sleep(wait).await;
             }
             Next::Fail(error) => return Err(attempts.finished(error)),
@@ -92,6 +94,8 @@ struct Attempts<'a> {
     waits: u32,
     throttles: u32,
     authorized_again: bool,
+    /// What the server said to an attempt before.
+    last_answer: Option<ServerAnswer>,
 }
 
 impl Attempts<'_> {
@@ -183,12 +187,13 @@ impl Attempts<'_> {
                 Next::Later(self.wait(), refused.with_source(Arc::new(error)))
             }
             Broken::MaybeSent(error) => {
-                let detail = format!(
-                    "{} (channel {} to {})",
-                    error,
-                    permit.channel().id,
-                    permit.channel().peer
-                );
+                let channel = permit.channel();
+                let cause = if channel.gauges.was_cut() {
+                    "the drain deadline passed".into()
+                } else {
+                    error.to_string()
+                };
+                let detail = format!("{cause} (channel {} to {})", channel.id, channel.peer);
                 let broke = self
                     .error(ErrorKind::Transport, Phase::Exchange, detail)
                     .with_applied(self.unknown())
@@ -425,6 +430,10 @@ impl Attempts<'_> {
     }
 
     fn finished(&self, error: Error) -> Error {
+        let error = match (&self.last_answer, error.answer()) {
+            (Some(answer), None) => error.with_answer(answer.clone()),
+            _ => error,
+        };
         error.with_call(self.call.info.name, self.made, self.call.began.elapsed())
     }
 }

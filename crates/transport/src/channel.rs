@@ -45,22 +45,26 @@ pub(crate) struct Gauges {
     stream_limit: AtomicU32,
     calls: AtomicU64,
     draining: AtomicBool,
+    cut: AtomicBool,
     drained: Notify,
     suspected: Notify,
     round_trip_micros: AtomicU64,
     /// Milliseconds after `opened` at which the last call ended.
     idle_since: AtomicU64,
     opened: Instant,
+    released: Arc<Released>,
 }
 
 impl Gauges {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(released: Arc<Released>) -> Self {
         Self {
+            released,
             in_flight: AtomicU32::new(0),
             bytes_in_flight: AtomicUsize::new(0),
             stream_limit: AtomicU32::new(1),
             calls: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             drained: Notify::new(),
             suspected: Notify::new(),
             round_trip_micros: AtomicU64::new(0),
@@ -70,8 +74,11 @@ impl Gauges {
     }
 
     pub(crate) fn set_stream_limit(&self, limit: usize) {
-        self.stream_limit
-            .store(u32::try_from(limit).unwrap_or(u32::MAX), Ordering::Relaxed);
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let before = self.stream_limit.swap(limit, Ordering::SeqCst);
+        if limit > before {
+            self.released.all();
+        }
     }
 
     pub(crate) fn set_round_trip(&self, time: Duration) {
@@ -106,6 +113,11 @@ impl Gauges {
 
     pub(crate) async fn suspected(&self) {
         self.suspected.notified().await;
+    }
+
+    /// True when calls in flight were cut here, not by the peer.
+    pub(crate) fn was_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -190,7 +202,6 @@ pub(crate) struct Channel {
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) sender: SendRequest<Bytes>,
     pub(crate) driver: AbortHandle,
-    pub(crate) released: Arc<Released>,
 }
 
 /// Tells calls that wait for a stream that one was given back; shared by the channels of a pool.
@@ -208,6 +219,10 @@ impl Released {
             released: self,
             notified: self.notify.notified(),
         }
+    }
+
+    fn all(&self) {
+        self.notify.notify_waiters();
     }
 
     fn one(&self) {
@@ -281,6 +296,7 @@ impl Channel {
 
     /// Cuts what is in flight and ends the driver.
     pub(crate) fn cut(&self) {
+        self.gauges.cut.store(true, Ordering::Relaxed);
         self.gauges.start_draining();
         self.driver.abort();
     }
@@ -315,7 +331,7 @@ impl Drop for StreamPermit {
             .idle_since
             .store(gauges.millis_of_life(), Ordering::Relaxed);
         gauges.give_stream_back();
-        self.channel.released.one();
+        gauges.released.one();
     }
 }
 
@@ -325,7 +341,7 @@ mod tests {
 
     #[test]
     fn no_more_streams_are_taken_than_the_peer_allows() {
-        let gauges = Gauges::new();
+        let gauges = Gauges::new(Arc::default());
         gauges.set_stream_limit(2);
         assert!(gauges.take_stream());
         assert!(gauges.take_stream());
@@ -340,7 +356,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_draining_channel_gives_no_stream_and_ends_with_its_last_call() {
-        let gauges = Gauges::new();
+        let gauges = Gauges::new(Arc::default());
         gauges.set_stream_limit(10);
         assert!(gauges.take_stream());
         gauges.start_draining();

@@ -296,7 +296,7 @@ async fn walk_to_http2(
     let driving = drive(
         connection,
         sender.clone(),
-        Arc::new(Gauges::new()),
+        Arc::new(Gauges::new(Arc::default())),
         Arc::clone(&first_bytes),
         keepalive,
         || (),

@@ -97,7 +97,8 @@ pub(crate) async fn drive(
     let traffic = pin!(poll_fn(|cx| {
         let polled = Pin::new(&mut connection).poll(cx);
         gauges.set_stream_limit(probe.current_max_send_streams());
-        if on_goaway.is_some()
+        if polled.is_pending()
+            && on_goaway.is_some()
             && let Poll::Ready(Err(_)) = probe.poll_ready(cx)
             && let Some(on_goaway) = on_goaway.take()
         {

@@ -99,7 +99,7 @@ pub(crate) struct Pool {
     pub(crate) events: broadcast::Sender<Event>,
     ready: ArcSwap<Ready>,
     changed: watch::Sender<()>,
-    released: Arc<Released>,
+    pub(crate) released: Arc<Released>,
     commands: mpsc::UnboundedSender<Command>,
     grow_asked: AtomicBool,
     wake_asked: AtomicBool,
@@ -302,27 +302,18 @@ impl Pool {
     }
 }
 
-/// The less busy of two channels chosen at random; any other one when both have no stream left.
+/// The less busy of two channels chosen at random; any other one when it has no stream left.
 fn pick(channels: &[Arc<Channel>], bytes: usize) -> Option<StreamPermit> {
-    let busier_last = |one: &Arc<Channel>, other: &Arc<Channel>| {
-        one.gauges.in_flight() <= other.gauges.in_flight()
-    };
-    let chosen = match channels {
-        [] => return None,
-        [only] => return only.try_stream(bytes),
-        [one, other] => {
-            if busier_last(one, other) {
-                one
-            } else {
-                other
-            }
-        }
-        many => {
-            let first = fastrand::usize(..many.len());
-            let second = (first + fastrand::usize(1..many.len())) % many.len();
-            let (one, other) = (many.get(first)?, many.get(second)?);
-            if busier_last(one, other) { one } else { other }
-        }
+    if let [only] = channels {
+        return only.try_stream(bytes);
+    }
+    let first = fastrand::usize(..channels.len().max(1));
+    let second = (first + fastrand::usize(1..channels.len().max(2))) % channels.len().max(1);
+    let (one, other) = (channels.get(first)?, channels.get(second)?);
+    let chosen = if one.gauges.in_flight() <= other.gauges.in_flight() {
+        one
+    } else {
+        other
     };
     chosen.try_stream(bytes).or_else(|| {
         channels

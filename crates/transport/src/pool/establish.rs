@@ -16,7 +16,7 @@ use milvus_protocol::EncodedMessage;
 use tokio::time::Instant;
 
 use super::mismatch;
-use crate::channel::{Gauges, Peer};
+use crate::channel::{Gauges, Peer, Released};
 use crate::dial::{
     FirstBytes, Stream, connect_tcp, connect_unix, handshake_tls, interleave, resolve, set_up_tls,
     silent,
@@ -78,6 +78,8 @@ pub(crate) struct Dial {
     pub(crate) keepalive: Keepalive,
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) user: String,
+    /// Told when a stream of the channel is given back.
+    pub(crate) released: Arc<Released>,
 }
 
 /// A channel that has greeted its Milvus.
@@ -157,7 +159,7 @@ async fn try_establish(
             );
         }
     };
-    let gauges = Arc::new(Gauges::new());
+    let gauges = Arc::new(Gauges::new(Arc::clone(&dial.released)));
     let driving = drive(
         connection,
         sender.clone(),

@@ -173,7 +173,9 @@ impl Task {
                         .unwrap_or_default()
                         .to_owned();
                     let timeout = pool.options.dial_timeout;
+                    let released = Arc::clone(&pool.released);
                     let dial = Dial {
+                        released,
                         route,
                         known,
                         first,
@@ -229,7 +231,6 @@ impl Task {
         let Some(driver) = driver.release() else {
             return;
         };
-        let released = Arc::clone(&self.pool.released);
         let channel = Arc::new(Channel {
             id,
             endpoint,
@@ -238,7 +239,6 @@ impl Task {
             gauges,
             sender,
             driver,
-            released,
         });
         if self.closing.is_some() {
             channel.cut();
