@@ -3,7 +3,7 @@
 //! [`Client`] is a [`Connection`] with verbs. It is cheap to clone, and the same for every
 //! backend: a server, a cluster, a file in this process.
 //!
-//! ```ignore
+//! ```no_run
 //! # async fn example(client: milvus_client::Client) -> milvus_client::Result<()> {
 //! let nearest = client
 //!     .search("docs")
@@ -44,12 +44,6 @@
 //! [`DescribeCollection`] is the pattern. A verb that changes what a collection is calls
 //! `Client::forget_collection` before *and* after its call, so that no cached schema outlives it.
 
-#![expect(
-    dead_code,
-    unused_imports,
-    reason = "the reads that use it are on their way"
-)]
-
 #[macro_use]
 mod call;
 mod cache;
@@ -61,6 +55,7 @@ mod error;
 mod feature;
 mod filter;
 mod ids;
+mod read;
 mod results;
 pub mod schema;
 mod write;
@@ -75,5 +70,6 @@ pub use error::{
 };
 pub use filter::FilterValue;
 pub use milvus_transport::Connection;
+pub use read::{AnnSearch, Count, Get, HybridSearch, Order, Query, QueryVector, Rerank, Search};
 pub use results::{ColumnValue, Hit, Hits, Id, Ids, ResultColumn, Rows, SearchResults};
 pub use write::{Delete, DeleteResult, FieldChange, Insert, Upsert, WriteProgress, WriteResult};

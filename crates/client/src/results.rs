@@ -14,6 +14,5 @@ mod packed;
 mod rows;
 
 pub use column::{ColumnValue, ResultColumn};
-pub(crate) use hits::Cursor;
 pub use hits::{Hit, Hits, Id, Ids, SearchResults};
 pub use rows::Rows;

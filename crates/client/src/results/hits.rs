@@ -131,7 +131,7 @@ pub(crate) struct Cursor {
 
 /// The hits of all queries of a search.
 ///
-/// ```ignore
+/// ```no_run
 /// # #[derive(serde::Deserialize)]
 /// # struct Document<'a> { title: &'a str }
 /// # async fn example(client: milvus_client::Client) -> milvus_client::Result<()> {
@@ -256,13 +256,6 @@ impl SearchResults {
                 last_bound: state.last_bound,
             }),
         })
-    }
-
-    /// Keeps only these hits of the first query.
-    pub(crate) fn cut(mut self, range: Range<usize>) -> Self {
-        let end = range.end.min(self.query(0).len());
-        self.offsets = vec![range.start.min(end), end];
-        self
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// Rows, column by column, as they were received.
 ///
-/// ```ignore
+/// ```no_run
 /// # #[derive(serde::Deserialize)]
 /// # struct Document<'a> { id: i64, title: &'a str }
 /// # async fn example(client: milvus_client::Client) -> milvus_client::Result<()> {
@@ -33,7 +33,6 @@ pub struct Rows {
     rows: usize,
     /// Dynamic fields that were asked for by name; `None` when all were.
     dynamic_fields: Option<Vec<String>>,
-    pub(crate) primary_field: String,
     pub(crate) session_timestamp: u64,
 }
 
@@ -110,7 +109,6 @@ impl Rows {
             dynamic_fields: dynamic_fields(&columns, answer.output_fields),
             columns,
             rows,
-            primary_field: answer.primary_field_name,
             session_timestamp: answer.session_ts,
         }
     }

@@ -1,0 +1,330 @@
+//! Reading on and on in the order of nearness.
+//!
+//! Newer servers keep the place themselves (the second protocol: a token, and the bound of the last
+//! page). Older ones are asked for rings (the first protocol): each search begins at the distance of the
+//! last hit, leaves out the hits of that very distance that are known, and ends a width further out. An
+//! empty ring is made wider until nothing limits it any more.
+//!
+//! Invariant: no hit twice.
+
+use futures_core::Stream;
+use futures_util::stream::try_unfold;
+use milvus_protocol::common::KeyValuePair;
+use milvus_protocol::milvus::DescribeIndexRequest;
+use milvus_protocol::rpc;
+
+use super::query_pages::{LARGEST_PAGE, timestamp_now};
+use super::search::Search;
+use super::target::parameter;
+use crate::call::Clock;
+use crate::consistency::ConsistencyLevel;
+use crate::error::{Error, Result};
+use crate::feature::Feature;
+use crate::ids::literal;
+use crate::results::SearchResults;
+
+pub(super) const DEFAULT_PAGE: usize = 1_000;
+
+/// How much wider than the last page a ring is, one try after the other; then without limit.
+const WIDTHS: [f32; 3] = [1.0, 10.0, 100.0];
+/// The width of a ring when all hits of the last page are equally far.
+const SMALLEST_WIDTH: f32 = 0.05;
+/// Known hits of one distance that are left out by name. More would not fit into a filter.
+const MOST_KNOWN: usize = 100_000;
+
+pub(super) fn pages(search: Search) -> impl Stream<Item = Result<SearchResults>> + Send + 'static {
+    let clock = search.settings.start();
+    try_unfold(
+        Some(State::New(Box::new(search), clock)),
+        |state| async move {
+            let Some(state) = state else {
+                return Ok(None);
+            };
+            let (page, next) = state.advance().await?;
+            Ok(page.map(|page| (page, next)))
+        },
+    )
+}
+
+enum State {
+    New(Box<Search>, Clock),
+    /// The server keeps the place.
+    Kept(Box<Kept>),
+    Rings(Box<Rings>),
+}
+
+type Step = (Option<SearchResults>, Option<State>);
+
+impl State {
+    async fn advance(self) -> Result<Step> {
+        match self {
+            Self::New(search, clock) => begin(*search, clock).await,
+            Self::Kept(mut kept) => {
+                let page = kept.next().await?;
+                Ok(unless_empty(page, Self::Kept(kept)))
+            }
+            Self::Rings(mut rings) => {
+                let page = rings.next().await?;
+                Ok(unless_empty(page, Self::Rings(rings)))
+            }
+        }
+    }
+}
+
+fn unless_empty(page: SearchResults, next: State) -> Step {
+    if page.is_empty() {
+        (None, None)
+    } else {
+        (Some(page), Some(next))
+    }
+}
+
+fn iteration(collection_id: i64) -> Vec<KeyValuePair> {
+    vec![
+        parameter("iterator", "True"),
+        parameter("collection_id", collection_id),
+    ]
+}
+
+fn pin(search: &mut Search, first: &SearchResults) {
+    let timestamp = match first.session_timestamp {
+        0 => timestamp_now(),
+        timestamp => timestamp,
+    };
+    search.target.consistency = Some(ConsistencyLevel::Timestamp(timestamp));
+}
+
+/// Finds out which protocol the server speaks, and gives the first page.
+async fn begin(mut search: Search, clock: Clock) -> Result<Step> {
+    search.require()?;
+    let refuse =
+        |parameter: &str, rule: String| Err(Error::request(search.describe(), parameter, rule));
+    if !(1..=LARGEST_PAGE).contains(&search.page_size) {
+        let rule = format!("is {}; it may be 1 to {LARGEST_PAGE}", search.page_size);
+        return refuse("page_size", rule);
+    }
+    if search.offset != 0 {
+        return refuse("offset", "cannot be used with pages".to_owned());
+    }
+    if search.ann.vectors.len() != 1 {
+        let rule = format!("s are {}; pages are for one", search.ann.vectors.len());
+        return refuse("vector", rule);
+    }
+    search.fit().await?;
+    let collection = search
+        .target
+        .client
+        .collection(&search.target.collection)
+        .await?;
+    let mut probe = search.clone();
+    probe.ann.limit = 1;
+    probe.ann.more.extend(iteration(collection.id));
+    probe.ann.more.push(parameter("search_iter_v2", "True"));
+    probe.ann.more.push(parameter("search_iter_batch_size", 1));
+    let message = probe.message()?;
+    let found = Search::call(&search.target.client, message, &clock).await?;
+    let has_token = found
+        .cursor
+        .as_ref()
+        .is_some_and(|cursor| !cursor.token.is_empty());
+    pin(&mut search, &found);
+    search.ann.limit = search.page_size as u64;
+    if has_token {
+        let mut kept = Kept {
+            search,
+            clock,
+            collection_id: collection.id,
+            token: None,
+            last_bound: None,
+        };
+        let page = kept.next().await?;
+        return Ok(unless_empty(page, State::Kept(Box::new(kept))));
+    }
+    let key = collection.schema.primary_key().ok_or_else(|| {
+        Error::answer(
+            format!("the schema of {:?}", collection.name),
+            "it has no primary key",
+        )
+    })?;
+    let (mut rings, page) = Rings::begin(search, clock, collection.id, key.name.clone()).await?;
+    rings.remember(&page);
+    Ok(unless_empty(page, State::Rings(Box::new(rings))))
+}
+
+struct Kept {
+    search: Search,
+    clock: Clock,
+    collection_id: i64,
+    token: Option<String>,
+    last_bound: Option<f32>,
+}
+
+impl Kept {
+    async fn next(&mut self) -> Result<SearchResults> {
+        let mut search = self.search.clone();
+        let more = &mut search.ann.more;
+        more.extend(iteration(self.collection_id));
+        more.push(parameter("search_iter_v2", "True"));
+        more.push(parameter("search_iter_batch_size", search.page_size));
+        if let Some(bound) = self.last_bound {
+            more.push(parameter("search_iter_last_bound", bound));
+        }
+        if let Some(token) = &self.token {
+            more.push(parameter("search_iter_id", token));
+        }
+        let message = search.message()?;
+        let page = Search::call(&search.target.client, message, &self.clock).await?;
+        let Some(cursor) = page.cursor.clone() else {
+            return Err(Error::answer("a page of hits", "the server lost its place"));
+        };
+        self.last_bound = Some(cursor.last_bound);
+        self.token.get_or_insert(cursor.token);
+        Ok(page)
+    }
+}
+
+struct Rings {
+    search: Search,
+    clock: Clock,
+    key: String,
+    /// Whether larger scores are further away.
+    is_distance: bool,
+    width: f32,
+    /// The score of the last hit.
+    edge: f32,
+    /// Hits of that very score, as literals.
+    known: Vec<String>,
+}
+
+impl Rings {
+    async fn begin(
+        mut search: Search,
+        clock: Clock,
+        collection_id: i64,
+        key: String,
+    ) -> Result<(Self, SearchResults)> {
+        let metric = match &search.ann.metric_type {
+            Some(metric) => metric.clone(),
+            None => metric_of_index(&search, &clock).await?,
+        };
+        let is_distance = match metric.to_uppercase().as_str() {
+            "L2" | "JACCARD" | "HAMMING" | "TANIMOTO" => true,
+            "IP" | "COSINE" | "BM25" => false,
+            other => {
+                return Err(Error::request(
+                    search.describe(),
+                    "metric_type",
+                    format!("is {other:?}, which has no order that pages could follow"),
+                ));
+            }
+        };
+        search.ann.metric_type = Some(metric);
+        search.ann.more.extend(iteration(collection_id));
+        let message = search.message()?;
+        let page = Search::call(&search.target.client, message, &clock).await?;
+        let scores = page.query(0).scores();
+        let width = match (scores.first(), scores.last()) {
+            (Some(first), Some(last)) if first != last => (last - first).abs(),
+            _ => SMALLEST_WIDTH,
+        };
+        let rings = Self {
+            search,
+            clock,
+            key,
+            is_distance,
+            width,
+            edge: f32::NAN,
+            known: Vec::new(),
+        };
+        Ok((rings, page))
+    }
+
+    /// Moves the edge to the last hit.
+    fn remember(&mut self, page: &SearchResults) {
+        let hits = page.query(0);
+        let Some(last) = hits.scores().last().copied() else {
+            return;
+        };
+        if last != self.edge {
+            self.edge = last;
+            self.known.clear();
+        }
+        let at_edge = hits.into_iter().filter(|hit| hit.score() == last);
+        self.known.extend(at_edge.map(|hit| literal(hit.id())));
+    }
+
+    /// The outer bound of a ring, no further than the caller's own.
+    fn outer(&self, width: Option<f32>) -> f32 {
+        let own = self.search.ann.parameters.get("radius");
+        let own = own
+            .and_then(serde_json::Value::as_f64)
+            .map(|own| own as f32);
+        if self.is_distance {
+            let bound = width.map_or(f32::MAX, |width| self.edge + self.width * width);
+            own.map_or(bound, |own| bound.min(own))
+        } else {
+            let bound = width.map_or(f32::MIN, |width| self.edge - self.width * width);
+            own.map_or(bound, |own| bound.max(own))
+        }
+    }
+
+    async fn next(&mut self) -> Result<SearchResults> {
+        if self.known.len() > MOST_KNOWN {
+            return Err(Error::answer(
+                "a page of hits",
+                format!(
+                    "more than {MOST_KNOWN} hits are equally far; this server cannot tell them apart"
+                ),
+            ));
+        }
+        let mut page = SearchResults::default();
+        for width in WIDTHS.map(Some).into_iter().chain([None]) {
+            let mut search = self.search.clone();
+            let outer = self.outer(width);
+            search
+                .ann
+                .parameters
+                .insert("radius".to_owned(), outer.into());
+            search
+                .ann
+                .parameters
+                .insert("range_filter".to_owned(), self.edge.into());
+            let known = format!("{} not in [{}]", self.key, self.known.join(","));
+            search.ann.filter.expression = self.search.ann.filter.and_left(&known);
+            let message = search.message()?;
+            page = Search::call(&search.target.client, message, &self.clock).await?;
+            if !page.is_empty() {
+                break;
+            }
+        }
+        self.remember(&page);
+        Ok(page)
+    }
+}
+
+/// The metric of the field's index.
+async fn metric_of_index(search: &Search, clock: &Clock) -> Result<String> {
+    let field = search.ann.field.clone().unwrap_or_default();
+    let message = DescribeIndexRequest {
+        collection_name: search.target.collection.clone(),
+        ..DescribeIndexRequest::default()
+    };
+    let client = &search.target.client;
+    let feature = Feature::call("descriptions of indexes");
+    let answer = client
+        .call(feature, &rpc::DESCRIBE_INDEX, message, clock)
+        .await?;
+    let metric = answer
+        .index_descriptions
+        .into_iter()
+        .filter(|index| index.field_name == field)
+        .flat_map(|index| index.params)
+        .find(|parameter| parameter.key == "metric_type");
+    metric.map(|parameter| parameter.value).ok_or_else(|| {
+        Error::request(
+            search.describe(),
+            "metric_type",
+            format!("is missing, and the index of `{field}` does not say it"),
+        )
+    })
+}

@@ -1,0 +1,114 @@
+//! What all reads share: which collection and partitions, which fields, how fresh.
+//!
+//! Invariant: a read without an explicit consistency level sees this process's own writes.
+
+use std::sync::Arc;
+
+use milvus_protocol::common::KeyValuePair;
+
+use crate::cache::CollectionKey;
+use crate::client::Client;
+use crate::consistency::{ConsistencyLevel, Guarantee, guarantee};
+use crate::describe_collection::CollectionDescription;
+
+#[derive(Clone, Debug)]
+pub(super) struct ReadTarget {
+    pub(super) client: Client,
+    pub(super) collection: String,
+    pub(super) partitions: Vec<String>,
+    pub(super) output_fields: Vec<String>,
+    pub(super) consistency: Option<ConsistencyLevel>,
+}
+
+impl ReadTarget {
+    pub(super) fn new(client: &Client, collection: String) -> Self {
+        Self {
+            client: client.clone(),
+            collection,
+            partitions: Vec::new(),
+            output_fields: Vec::new(),
+            consistency: None,
+        }
+    }
+
+    /// How fresh the data must be, given what this process wrote: under the name that is used here, or,
+    /// when that is known to be an alias, under the collection's own.
+    pub(super) fn guarantee(&self) -> Guarantee {
+        let memory = self.client.memory();
+        let key = CollectionKey::new(self.client.database(), &self.collection);
+        let mut last_write = memory.sessions.last_write(&key);
+        if let Some(description) = memory.schemas.known(&key)
+            && description.name != self.collection
+        {
+            let own_key = CollectionKey::new(self.client.database(), &description.name);
+            last_write = last_write.max(memory.sessions.last_write(&own_key));
+        }
+        guarantee(self.consistency, last_write)
+    }
+
+    /// The collection's description, when it can be had.
+    pub(super) async fn description(&self) -> Option<Arc<CollectionDescription>> {
+        self.client.collection(&self.collection).await.ok()
+    }
+}
+
+/// A parameter of a read.
+pub(super) fn parameter(key: &str, value: impl ToString) -> KeyValuePair {
+    KeyValuePair {
+        key: key.to_owned(),
+        value: value.to_string(),
+    }
+}
+
+/// The setters of [`ReadTarget`] for a builder with a field `target`.
+macro_rules! read_target {
+    ($builder:ident) => {
+        impl $builder {
+            /// Reads one more partition; without any, all are read.
+            pub fn partition(mut self, partition: impl Into<String>) -> Self {
+                self.target.partitions.push(partition.into());
+                self
+            }
+
+            /// Sets the fields that come back; `*` stands for all. Dynamic fields can be named too.
+            pub fn output_fields<I>(mut self, fields: I) -> Self
+            where
+                I: IntoIterator<Item: Into<String>>,
+            {
+                self.target.output_fields = fields.into_iter().map(Into::into).collect();
+                self
+            }
+
+            /// Sets how fresh the data must be.
+            ///
+            /// Without it, the collection's own level holds, and this process's writes are always seen.
+            pub fn consistency(mut self, level: $crate::ConsistencyLevel) -> Self {
+                self.target.consistency = Some(level);
+                self
+            }
+        }
+    };
+}
+
+/// The setters of a filter for a builder with a field `filter`.
+macro_rules! read_filter {
+    ($builder:ident) => {
+        impl $builder {
+            /// Keeps only rows for which this expression is true.
+            pub fn filter(mut self, expression: impl Into<String>) -> Self {
+                self.filter.expression = expression.into();
+                self
+            }
+
+            /// Fills the placeholder `{name}` of the filter.
+            pub fn filter_value(
+                mut self,
+                name: impl Into<String>,
+                value: impl Into<$crate::FilterValue>,
+            ) -> Self {
+                self.filter.values.push((name.into(), value.into()));
+                self
+            }
+        }
+    };
+}
