@@ -540,3 +540,62 @@ async fn events_come_in_their_documented_order() {
     }
     assert!(matches!(last, Some(EventKind::PoolClosed)));
 }
+
+#[tokio::test]
+async fn a_half_dead_peer_is_found_by_a_deadline_and_replaced() {
+    let server = server().await;
+    let mut config = config(&server);
+    config.options.keepalive_timeout = Duration::from_millis(200);
+    let connection = Connection::connect("prod", config).await.unwrap();
+    let mut events = connection.events();
+    // The connection stays open, and nothing comes back on it any more.
+    server.link().rule(
+        FrameRule::new(
+            FrameWhen {
+                direction: Some(Direction::ToClient),
+                ..FrameWhen::default()
+            },
+            FrameThen::Stall,
+        )
+        .times(1),
+    );
+    let error = connection
+        .call_with(
+            &rpc::HAS_COLLECTION,
+            has(),
+            CallOptions::timeout(Duration::from_millis(100)),
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+    wait_for(&mut events, |kind| matches!(kind, EventKind::Closed { reason, .. } if reason.contains("did not answer a ping"))).await;
+    connection.call(&rpc::HAS_COLLECTION, has()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_channel_that_only_loses_its_pings_is_kept_while_answers_come() {
+    let server = server().await;
+    let mut config = config(&server);
+    config.options.keepalive_timeout = Duration::from_millis(300);
+    let connection = Connection::connect("prod", config).await.unwrap();
+    let channel = connection.status().channels[0].id;
+    server
+        .link()
+        .rule(FrameRule::new(FrameWhen::ping_to_server(), FrameThen::Drop));
+    server.rule(Rule::new(When::rpc("HasCollection"), Then::Hang).times(1));
+    // A deadline raises the suspicion; the answers to other calls allay it.
+    connection
+        .call_with(
+            &rpc::HAS_COLLECTION,
+            has(),
+            CallOptions::timeout(Duration::from_millis(50)),
+        )
+        .await
+        .unwrap_err();
+    let until = tokio::time::Instant::now() + Duration::from_millis(900);
+    while tokio::time::Instant::now() < until {
+        connection.call(&rpc::HAS_COLLECTION, has()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(connection.status().channels[0].id, channel);
+}

@@ -11,7 +11,10 @@ use std::time::Duration;
 use milvus_protocol::milvus::{CreateCredentialRequest, InsertRequest};
 use milvus_protocol::rpc;
 use milvus_testkit::fault::{FaultServer, FaultServerOptions, Rule, Then, When};
-use milvus_transport::{CallOptions, Connection, ConnectionConfig, CredentialSource, Credentials, Error, diagnose, parse_uri};
+use milvus_transport::{
+    CallOptions, Connection, ConnectionConfig, CredentialSource, Credentials, Error, diagnose,
+    parse_uri,
+};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Long enough that no other text holds it by chance.
@@ -31,7 +34,10 @@ impl Sweep {
     }
 
     fn error(&self, error: &Error) {
-        self.text(&format!("{error}\n{error:?}\n{error:#?}\n{:?}\n", error.hint()));
+        self.text(&format!(
+            "{error}\n{error:?}\n{error:#?}\n{:?}\n",
+            error.hint()
+        ));
         let mut source = error.source();
         while let Some(cause) = source {
             self.text(&format!("{cause}\n{cause:?}\n"));
@@ -43,13 +49,29 @@ impl Sweep {
         let bytes = self.0.lock().unwrap();
         let text = String::from_utf8_lossy(&bytes);
         // The canary as it is, and as the base64 of `user:canary` and of the canary alone, without their ends.
-        for spelled in [CANARY, "Y2FuYXJ5LTVjYTFhYjFl", "OmNhbmFyeS01Y2ExYWIx", "cm9vdDpjYW5hcnk"] {
+        for spelled in [
+            CANARY,
+            "Y2FuYXJ5LTVjYTFhYjFl",
+            "OmNhbmFyeS01Y2ExYWIx",
+            "cm9vdDpjYW5hcnk",
+        ] {
             if let Some(at) = text.find(spelled) {
-                let from = text[..at].char_indices().rev().nth(300).map_or(0, |(from, _)| from);
-                panic!("the secret is printed: …{}", &text[from..at + spelled.len()]);
+                let from = text[..at]
+                    .char_indices()
+                    .rev()
+                    .nth(300)
+                    .map_or(0, |(from, _)| from);
+                panic!(
+                    "the secret is printed: …{}",
+                    &text[from..at + spelled.len()]
+                );
             }
         }
-        assert!(text.len() > 10_000, "the sweep saw too little: {} bytes", text.len());
+        assert!(
+            text.len() > 10_000,
+            "the sweep saw too little: {} bytes",
+            text.len()
+        );
     }
 }
 
@@ -73,7 +95,12 @@ impl<'a> MakeWriter<'a> for Sweep {
 }
 
 async fn use_everything(sweep: &Sweep, server: &FaultServer, credentials: CredentialSource) {
-    let config = ConnectionConfig::new(parse_uri(&format!("http://{}", server.address())).unwrap().target).credentials(credentials);
+    let config = ConnectionConfig::new(
+        parse_uri(&format!("http://{}", server.address()))
+            .unwrap()
+            .target,
+    )
+    .credentials(credentials);
     sweep.debug(&config);
     sweep.debug(&config.fingerprint());
     sweep.debug(&config.credentials.read().await.unwrap());
@@ -83,9 +110,16 @@ async fn use_everything(sweep: &Sweep, server: &FaultServer, credentials: Creden
     let connection = Connection::connect("prod", config).await.unwrap();
     let mut events = connection.events();
     sweep.debug(&connection);
-    let request = CreateCredentialRequest { username: "u".into(), password: CANARY.into(), ..CreateCredentialRequest::default() };
+    let request = CreateCredentialRequest {
+        username: "u".into(),
+        password: CANARY.into(),
+        ..CreateCredentialRequest::default()
+    };
     sweep.debug(&request);
-    connection.call(&rpc::CREATE_CREDENTIAL, request).await.unwrap();
+    connection
+        .call(&rpc::CREATE_CREDENTIAL, request)
+        .await
+        .unwrap();
     for then in [
         Then::GrpcStatus(16, "auth check failure".into()),
         Then::GrpcStatus(7, "permission deny".into()),
@@ -97,7 +131,10 @@ async fn use_everything(sweep: &Sweep, server: &FaultServer, credentials: Creden
         server.clear_rules();
         server.rule(Rule::new(When::rpc("Insert"), then));
         let options = CallOptions::timeout(Duration::from_millis(300));
-        let error = connection.call_with(&rpc::INSERT, InsertRequest::default(), options).await.unwrap_err();
+        let error = connection
+            .call_with(&rpc::INSERT, InsertRequest::default(), options)
+            .await
+            .unwrap_err();
         sweep.error(&error);
     }
     server.clear_rules();
@@ -113,11 +150,19 @@ async fn use_everything(sweep: &Sweep, server: &FaultServer, credentials: Creden
 #[test]
 fn a_canary_is_found_nowhere() {
     let sweep = Sweep::default();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(sweep.clone()).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(sweep.clone())
+        .finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
-        let server = FaultServer::start(FaultServerOptions::default()).await.unwrap();
+        let server = FaultServer::start(FaultServerOptions::default())
+            .await
+            .unwrap();
         let scratch = milvus_testkit::Scratch::new("canary").unwrap();
         let path = scratch.write("secret", CANARY).unwrap();
         let user = || Some("root".to_owned());
@@ -125,19 +170,32 @@ fn a_canary_is_found_nowhere() {
             Credentials::password("root", CANARY).into(),
             Credentials::token(CANARY).into(),
             Credentials::token(format!("root:{CANARY}")).into(),
-            CredentialSource::File { user: user(), path: path.clone() },
-            CredentialSource::Command { user: user(), command: format!("cat {}", path.display()) },
+            CredentialSource::File {
+                user: user(),
+                path: path.clone(),
+            },
+            CredentialSource::Command {
+                user: user(),
+                command: format!("cat {}", path.display()),
+            },
         ] {
             sweep.debug(&source);
             use_everything(&sweep, &server, source).await;
         }
-        for uri in [format!("http://root:{CANARY}@localhost:19530"), format!("http://root:{CANARY}@localhost:port"), format!("ftp://u:{CANARY}@h")] {
+        for uri in [
+            format!("http://root:{CANARY}@localhost:19530"),
+            format!("http://root:{CANARY}@localhost:port"),
+            format!("ftp://u:{CANARY}@h"),
+        ] {
             match parse_uri(&uri) {
                 Ok(parsed) => sweep.debug(&parsed),
                 Err(error) => sweep.text(&format!("{error}\n{error:?}\n")),
             }
         }
-        let failing = CredentialSource::Command { user: None, command: format!("echo {CANARY}; echo {CANARY} >&2; exit 3") };
+        let failing = CredentialSource::Command {
+            user: None,
+            command: format!("echo {CANARY}; echo {CANARY} >&2; exit 3"),
+        };
         let error = failing.read().await.unwrap_err();
         sweep.text(&format!("{error}\n{error:?}\n"));
     });
