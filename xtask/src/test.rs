@@ -146,6 +146,8 @@ fn tests(variables: &[(&'static str, OsString)], filter: &[&str]) -> anyhow::Res
             "--no-fail-fast",
         ])
         .args(filter)
+        // A snapshot that differs is a failure to look at, not a file to leave in the tree.
+        .env("INSTA_UPDATE", "no")
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .status()?;
     let text = std::fs::read_to_string(&junit).with_context(|| {
@@ -183,7 +185,13 @@ fn doc_tests() -> anyhow::Result<Counts> {
 fn documentation() -> anyhow::Result<Counts> {
     let mut command = cargo();
     command
-        .args(["doc", "--locked", "--workspace", "--no-deps"])
+        .args([
+            "doc",
+            "--locked",
+            "--workspace",
+            "--no-deps",
+            "--keep-going",
+        ])
         .env("RUSTDOCFLAGS", "-D warnings");
     run_checked(&mut command)
 }

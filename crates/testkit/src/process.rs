@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::Failure;
 
 const POLL: Duration = Duration::from_millis(10);
+const PAUSE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running server: its process, and the file that collects what it prints.
 #[derive(Debug)]
@@ -76,6 +77,27 @@ impl ServerProcess {
             .ok_or(io::ErrorKind::InvalidInput.into())
             .and_then(|pid| kill_process(pid, signal).map_err(io::Error::from))
             .map_err(|e| Failure::because(format!("could not send {signal:?} to {}", self.name), e))
+    }
+
+    /// Stops the process where it stands (SIGSTOP) and returns when all its threads have stopped, which the kernel does
+    /// not promise by the time the signal is sent.
+    ///
+    /// # Errors
+    /// When the process is gone, or goes on all the same.
+    pub fn pause(&self) -> Result<(), Failure> {
+        self.signal(Signal::STOP)?;
+        let tasks = format!("/proc/{}/task", self.id());
+        let start = Instant::now();
+        while !all_stopped(Path::new(&tasks)) {
+            if start.elapsed() > PAUSE_LIMIT {
+                return Err(Failure::new(format!(
+                    "{} did not stop within {PAUSE_LIMIT:?}",
+                    self.name
+                )));
+            }
+            thread::sleep(POLL);
+        }
+        Ok(())
     }
 
     /// The exit status, when the process has ended.
@@ -148,6 +170,21 @@ impl Drop for ServerProcess {
     fn drop(&mut self) {
         self.terminate(Duration::from_secs(10));
     }
+}
+
+/// Whether each thread's state is `T`; it stands behind the name, which is in parentheses and may contain anything.
+fn all_stopped(tasks: &Path) -> bool {
+    let Ok(tasks) = fs::read_dir(tasks) else {
+        return false;
+    };
+    tasks.flatten().all(|task| {
+        // A thread that has ended in the meantime does nothing any more.
+        let Ok(stat) = fs::read_to_string(task.path().join("stat")) else {
+            return true;
+        };
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 fn last_lines(output: &[u8]) -> String {

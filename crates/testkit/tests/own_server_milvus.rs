@@ -55,7 +55,22 @@ fn a_milvus_is_paused_killed_and_restarted_on_its_port() {
     milvus.kill();
     assert_eq!(ask(port), Port::Refuses);
 
-    milvus.restart().unwrap();
+    milvus.begin_restart().unwrap();
+    let begun = Instant::now();
+    let mut seen = Vec::new();
+    while seen.last() != Some(&Port::Answers) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(180),
+            "a restarted server answers again"
+        );
+        let now = ask(port);
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+    }
+    // For seconds the port accepts connections and says nothing: what a client must take for "not ready".
+    assert!(seen.contains(&Port::AcceptsSilently), "{seen:?}");
+    milvus.wait_until_ready().unwrap();
     assert_eq!(milvus.server().port, port);
     assert_eq!(ask(port), Port::Answers);
 }

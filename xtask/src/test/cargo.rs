@@ -3,9 +3,9 @@
 //! Invariant: a tool that is missing is installed below the target directory in a fixed version; nothing is written
 //! outside of it.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::{env, fs};
 
@@ -43,12 +43,12 @@ pub(super) fn run_checked(command: &mut Command) -> anyhow::Result<Counts> {
     let status = command
         .status()
         .with_context(|| format!("could not run {:?}", command.get_program()))?;
-    let arguments: Vec<OsString> = command.get_args().map(OsString::from).collect();
-    ensure!(
-        status.success(),
-        "`{}` failed ({status})",
-        arguments.join(" ".as_ref()).display()
-    );
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default();
+    let words: Vec<&OsStr> = [program].into_iter().chain(command.get_args()).collect();
+    let line = words.join(" ".as_ref());
+    ensure!(status.success(), "`{}` failed ({status})", line.display());
     Ok(Counts::PASSED)
 }
 

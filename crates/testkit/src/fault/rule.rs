@@ -182,6 +182,13 @@ impl Then {
         })
     }
 
+    /// What Milvus 2.3.5 with TLS answers to every call while it starts. (Without TLS it says nothing at all until it is
+    /// ready: [`ListenerFault::Silent`](super::ListenerFault::Silent).)
+    pub fn not_ready() -> Self {
+        let text = "service unavailable: internal: Milvus Proxy is not ready yet. please wait";
+        Self::GrpcStatus(2, text.to_owned())
+    }
+
     /// Whether a server that does this has applied the call.
     pub(super) fn applies(&self) -> bool {
         match self {

@@ -172,7 +172,7 @@ impl Milvus {
     /// # Errors
     /// When the server is gone.
     pub fn pause(&self) -> Result<(), Failure> {
-        self.process.signal(Signal::STOP)
+        self.process.pause()
     }
 
     /// Lets a paused process go on (SIGCONT).
