@@ -8,21 +8,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use http::uri::Authority;
 use milvus_protocol::milvus::{ConnectRequest, ConnectResponse};
 use milvus_protocol::rpc::{self, OperationClass, Rpc};
 use milvus_protocol::{EncodedMessage, decode_message, encode_grpc_frame};
 use tokio::time::Instant;
 
 use crate::attempt::{self, Call};
+use crate::backend::Backend;
 use crate::config::ConnectionConfig;
 use crate::credentials::CredentialSource;
-use crate::error::{ConnectError, ConnectFailure, Error, ErrorKind, Phase, ServerAnswer};
+use crate::error::{ConnectError, Error, ErrorKind, Phase, ServerAnswer};
 use crate::event::Events;
-use crate::grpc::{CallMetadata, new_request_id};
+use crate::grpc::new_request_id;
 use crate::handshake::{Judge, ServerDescription};
-use crate::in_process::{self, RequestBody, Tower};
-use crate::pool::{Command, Lease, NoStream, routes};
+use crate::in_process::{RequestBody, Tower};
+use crate::pool::Command;
 use crate::status::{ConnectionState, ConnectionStatus};
 
 /// What servers call the database that calls go to when they name none.
@@ -57,14 +57,6 @@ struct Shared {
     address: Arc<str>,
     config: ConnectionConfig,
     backend: Backend,
-}
-
-enum Backend {
-    Network(Lease),
-    InProcess {
-        service: Box<dyn in_process::Service>,
-        closed: std::sync::atomic::AtomicBool,
-    },
 }
 
 /// The database of a handle, as text and as metadata.
@@ -128,40 +120,15 @@ impl Connection {
                 format!("{:?} is no valid database name", config.database),
             ));
         };
-        let routes = routes(&config).map_err(|error| Error::connect(&alias, &error))?;
-        let timeout = config.options.connect_timeout;
-        let deadline = Instant::now() + timeout;
-        let lease = Lease::take(&config, routes);
-        let outcome = tokio::time::timeout_at(deadline, lease.pool().connected()).await;
-        let failed = match outcome {
-            Ok(Ok(())) => None,
-            Ok(Err(NoStream::Down(error))) => Some(Error::connect(&alias, &error)),
-            Ok(Err(NoStream::Closed)) => Some(Error::new(
-                ErrorKind::Closed,
-                Phase::Waiting,
-                &alias,
-                &address,
-                "it was closed while it was being made",
-            )),
-            Err(_) => {
-                let detail = format!("not connected within {:.1} s", timeout.as_secs_f32());
-                Some(match &lease.pool().snapshot().last_error {
-                    Some(error) => Error::connect(&alias, error),
-                    None => Error::connect(
-                        &alias,
-                        &ConnectError::new(ConnectFailure::TimedOut, Phase::Tcp, &address, detail),
-                    ),
-                })
-            }
-        };
-        if let Some(error) = failed {
-            return Err(error);
-        }
+        let deadline = Instant::now() + config.options.connect_timeout;
+        let backend = Backend::connect(&config, deadline)
+            .await
+            .map_err(|error| Error::connect(&alias, &error))?;
         let shared = Arc::new(Shared {
             alias,
             address,
             config,
-            backend: Backend::Network(lease),
+            backend,
         });
         let connection = Self { shared, database };
         connection.check_database(deadline).await?;
@@ -349,61 +316,10 @@ impl Connection {
             deadline,
             alias: &self.shared.alias,
         };
-        match &self.shared.backend {
-            Backend::Network(lease) if lease.is_open() => {
-                let pool = lease.pool();
-                let outcome = attempt::run(pool, &call, check).await;
-                match &outcome {
-                    Ok(()) => {
-                        pool.budget.success();
-                        pool.statistics.succeeded(began.elapsed());
-                    }
-                    Err(_) => pool.statistics.failed(),
-                }
-                outcome
-            }
-            Backend::InProcess { service, closed }
-                if !closed.load(std::sync::atomic::Ordering::Acquire) =>
-            {
-                self.run_in_process(&**service, &call, check).await
-            }
-            _ => Err(self
-                .error(ErrorKind::Closed, Phase::Waiting, "")
-                .with_call(info.name, 0, Duration::ZERO)
-                .with_hint("Connect again.")),
-        }
-    }
-
-    async fn run_in_process(
-        &self,
-        service: &dyn in_process::Service,
-        call: &Call<'_>,
-        check: &mut attempt::Check<'_>,
-    ) -> Result<(), Error> {
-        static AUTHORITY: std::sync::LazyLock<Authority> =
-            std::sync::LazyLock::new(|| Authority::from_static("localhost"));
-        let request = CallMetadata {
-            secure: false,
-            authority: &AUTHORITY,
-            path: call.info.path,
-            authorization: None,
-            database: call.database.as_ref(),
-            identifier: None,
-            request_id: &call.request_id,
-            remaining: None,
-        };
-        let request = request
-            .into_request()
-            .map(|()| RequestBody::new(call.message));
-        let outcome = tokio::time::timeout_at(call.deadline, service.call(request)).await;
-        let failed = |error: Error| error.with_call(call.info.name, 1, call.began.elapsed());
-        let answer = outcome.map_err(|_| {
-            failed(
-                self.error(ErrorKind::DeadlineExceeded, Phase::Exchange, "")
-                    .with_applied(attempt::unknown(call.class)),
-            )
-        })?;
-        attempt::judge_in_process(answer, call, &self.shared.address, check).map_err(failed)
+        self.shared
+            .backend
+            .run(&call, &self.shared.address, check)
+            .await
     }
 
     fn error(&self, kind: ErrorKind, phase: Phase, detail: impl Into<String>) -> Error {
@@ -462,32 +378,24 @@ impl Connection {
 
     /// What the server said of itself in its last handshake; empty for a service in this process.
     pub fn server(&self) -> ServerDescription {
-        match &self.shared.backend {
-            Backend::Network(lease) => (**lease.pool().server.load()).clone(),
-            Backend::InProcess { .. } => ServerDescription::default(),
-        }
+        let current = self.shared.backend.current();
+        current
+            .map(|current| (**current.pool().server.load()).clone())
+            .unwrap_or_default()
     }
 
     /// True when calls can be made: not closed.
     pub fn is_open(&self) -> bool {
-        match &self.shared.backend {
-            Backend::Network(lease) => {
-                lease.is_open() && !lease.pool().is_over() && !lease.pool().is_closing()
-            }
-            Backend::InProcess { closed, .. } => !closed.load(std::sync::atomic::Ordering::Acquire),
-        }
+        self.shared.backend.is_open()
     }
 
     /// How the connection is at this moment.
     pub fn status(&self) -> ConnectionStatus {
-        match &self.shared.backend {
-            Backend::Network(lease) => {
-                let status = ConnectionStatus::of_pool(
-                    &self.shared.alias,
-                    &self.database.name,
-                    lease.pool(),
-                );
-                if lease.is_open() {
+        let (alias, database) = (&self.shared.alias, &self.database.name);
+        match self.shared.backend.current() {
+            Some(current) => {
+                let status = ConnectionStatus::of_pool(alias, database, current.pool());
+                if current.lease().is_open() {
                     status
                 } else {
                     ConnectionStatus {
@@ -496,48 +404,40 @@ impl Connection {
                     }
                 }
             }
-            Backend::InProcess { .. } => {
+            None => {
                 let state = if self.is_open() {
                     ConnectionState::Ready
                 } else {
                     ConnectionState::Closed
                 };
-                ConnectionStatus::in_process(
-                    &self.shared.alias,
-                    &self.shared.address,
-                    &self.database.name,
-                    state,
-                )
+                ConnectionStatus::in_process(alias, &self.shared.address, database, state)
             }
         }
     }
 
-    /// What happens to the channels from now on. A service in this process has none.
+    /// What happens to the channels from now on. A service in this process has none; of a global cluster, those of the
+    /// cluster that is primary now.
     pub fn events(&self) -> Events {
-        Events::new(match &self.shared.backend {
-            Backend::Network(lease) => Some(lease.pool().events.subscribe()),
-            Backend::InProcess { .. } => None,
-        })
+        let current = self.shared.backend.current();
+        Events::new(current.map(|current| current.pool().events.subscribe()))
     }
 
     /// Replaces the credentials of the pool behind this handle, for all handles that share it; the next attempt of
     /// every call uses them. Channels stay.
     pub fn update_credentials(&self, credentials: impl Into<CredentialSource>) {
-        if let Backend::Network(lease) = &self.shared.backend {
-            lease.pool().authorization.replace(credentials.into());
-            lease.pool().command(Command::CredentialsChanged);
+        if let Some(current) = self.shared.backend.current() {
+            current.pool().authorization.replace(credentials.into());
+            current.pool().command(Command::CredentialsChanged);
         }
     }
 
     /// Closes this handle and its clones. Calls in flight have `drain_timeout` to end, then they are cut. Where other
     /// handles share the pool, it stays open for them. Closing twice is fine.
     pub async fn close(&self) {
-        match &self.shared.backend {
-            Backend::Network(lease) => lease.close(self.shared.config.options.drain_timeout).await,
-            Backend::InProcess { closed, .. } => {
-                closed.store(true, std::sync::atomic::Ordering::Release)
-            }
-        }
+        self.shared
+            .backend
+            .close(self.shared.config.options.drain_timeout)
+            .await;
     }
 }
 

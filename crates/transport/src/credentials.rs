@@ -94,6 +94,13 @@ impl Credentials {
         Some(value)
     }
 
+    /// The value of the `Authorization` header of Zilliz Cloud's REST interface; `None` when anonymous.
+    pub(crate) fn bearer(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.plain()?)).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
     /// Feeds the secret into a hasher that keys pools; see [`crate::Fingerprint`].
     pub(crate) fn hash_into(&self, hasher: &mut impl std::hash::Hasher) {
         use std::hash::Hash;

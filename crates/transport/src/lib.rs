@@ -8,6 +8,7 @@
 //! `milvus-connections`.
 
 mod attempt;
+mod backend;
 mod channel;
 mod config;
 mod connection;
@@ -16,6 +17,7 @@ mod diagnose;
 mod dial;
 mod error;
 mod event;
+mod global;
 mod grpc;
 mod handshake;
 mod http2;

@@ -3,7 +3,7 @@
 //! Invariant: a literal address never touches DNS.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::error::{ConnectError, ConnectFailure, Phase};
@@ -19,6 +19,17 @@ pub(crate) async fn resolve(
         Host::V6(ip) => return Ok(vec![SocketAddr::new(IpAddr::V6(*ip), endpoint.port)]),
         Host::Name(name) => name,
     };
+    // RFC 6761, section 6.3: names below `localhost` mean this machine, and are no business of a name server.
+    if name
+        .trim_end_matches('.')
+        .to_ascii_lowercase()
+        .ends_with(".localhost")
+    {
+        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        return Ok(loopback
+            .map(|ip| SocketAddr::new(ip, endpoint.port))
+            .to_vec());
+    }
     let mut addresses: Vec<SocketAddr> = Vec::new();
     match tokio::net::lookup_host((name.as_str(), endpoint.port)).await {
         Ok(found) => {

@@ -1,0 +1,228 @@
+//! What answers the calls of a handle: the pool of a target, the primary of a global cluster, or a service in this
+//! process.
+//!
+//! Invariant: above this file nobody knows which of them it is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::uri::Authority;
+use tokio::time::Instant;
+
+use crate::attempt::{self, Call, Check};
+use crate::config::ConnectionConfig;
+use crate::error::{ConnectError, ConnectFailure, Error, ErrorKind, Phase};
+use crate::global::{GlobalCluster, Primary, is_global};
+use crate::grpc::CallMetadata;
+use crate::in_process::{RequestBody, Service};
+use crate::pool::{Lease, NoStream, Pool, routes};
+
+pub(crate) enum Backend {
+    Network(Lease),
+    Global(Arc<GlobalCluster>),
+    InProcess {
+        service: Box<dyn Service>,
+        closed: AtomicBool,
+    },
+}
+
+/// The pool that takes calls now, for as long as it is looked at.
+pub(crate) enum Current<'a> {
+    Own(&'a Lease),
+    Primary(Arc<Primary>),
+}
+
+impl Current<'_> {
+    pub(crate) fn lease(&self) -> &Lease {
+        match self {
+            Self::Own(lease) => lease,
+            Self::Primary(primary) => &primary.lease,
+        }
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        self.lease().pool()
+    }
+}
+
+impl Backend {
+    /// Connects over the network; ends when a channel is ready, a dial has failed, or `deadline` passes.
+    pub(crate) async fn connect(
+        config: &ConnectionConfig,
+        deadline: Instant,
+    ) -> Result<Self, ConnectError> {
+        if is_global(&config.target) {
+            let address: Arc<str> = config.target.address().into();
+            let connecting = GlobalCluster::connect(config.clone());
+            let late = || {
+                ConnectError::new(
+                    ConnectFailure::TimedOut,
+                    Phase::Handshake,
+                    &address,
+                    "the global endpoint and its primary took too long",
+                )
+            };
+            return tokio::time::timeout_at(deadline, connecting)
+                .await
+                .unwrap_or_else(|_| Err(late()))
+                .map(Self::Global);
+        }
+        let lease = Lease::take(config, routes(config)?);
+        connected(&lease, deadline).await?;
+        Ok(Self::Network(lease))
+    }
+
+    /// The pool that takes calls now; `None` for a service in this process.
+    pub(crate) fn current(&self) -> Option<Current<'_>> {
+        match self {
+            Self::Network(lease) => Some(Current::Own(lease)),
+            Self::Global(cluster) => Some(Current::Primary(cluster.primary())),
+            Self::InProcess { .. } => None,
+        }
+    }
+
+    /// True when calls can be made.
+    pub(crate) fn is_open(&self) -> bool {
+        match (self, self.current()) {
+            (Self::InProcess { closed, .. }, _) => !closed.load(Ordering::Acquire),
+            (_, Some(current)) => {
+                current.lease().is_open()
+                    && !current.pool().is_over()
+                    && !current.pool().is_closing()
+            }
+            (_, None) => false,
+        }
+    }
+
+    pub(crate) async fn close(&self, patience: Duration) {
+        match self {
+            Self::Network(lease) => lease.close(patience).await,
+            Self::Global(cluster) => cluster.close(patience).await,
+            Self::InProcess { closed, .. } => closed.store(true, Ordering::Release),
+        }
+    }
+
+    /// Makes a call.
+    pub(crate) async fn run(
+        &self,
+        call: &Call<'_>,
+        address: &Arc<str>,
+        check: &mut Check<'_>,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Network(lease) if lease.is_open() => run_on(lease.pool(), call, check).await,
+            Self::Global(cluster) => run_on_primary(cluster, call, address, check).await,
+            Self::InProcess { service, closed } if !closed.load(Ordering::Acquire) => {
+                run_in_process(&**service, call, address, check).await
+            }
+            _ => Err(closed_error(call, address)),
+        }
+    }
+}
+
+fn closed_error(call: &Call<'_>, address: &Arc<str>) -> Error {
+    let error = Error::new(ErrorKind::Closed, Phase::Waiting, call.alias, address, "");
+    error
+        .with_call(call.info.name, 0, Duration::ZERO)
+        .with_hint("Connect again.")
+}
+
+/// Waits until the pool behind a lease has a channel or has failed to make one.
+pub(crate) async fn connected(lease: &Lease, deadline: Instant) -> Result<(), ConnectError> {
+    let pool = lease.pool();
+    match tokio::time::timeout_at(deadline, pool.connected()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(NoStream::Down(error))) => Err((*error).clone()),
+        Ok(Err(NoStream::Closed)) => Err(ConnectError::new(
+            ConnectFailure::HandshakeBroken,
+            Phase::Waiting,
+            &pool.address,
+            "it was closed while it was being made",
+        )),
+        Err(_) => Err(match &pool.snapshot().last_error {
+            Some(error) => (**error).clone(),
+            None => ConnectError::new(
+                ConnectFailure::TimedOut,
+                Phase::Tcp,
+                &pool.address,
+                "not connected within connect_timeout",
+            ),
+        }),
+    }
+}
+
+async fn run_on(pool: &Arc<Pool>, call: &Call<'_>, check: &mut Check<'_>) -> Result<(), Error> {
+    let outcome = attempt::run(pool, call, check).await;
+    match &outcome {
+        Ok(()) => {
+            pool.budget.success();
+            pool.statistics.succeeded(call.began.elapsed());
+        }
+        Err(_) => pool.statistics.failed(),
+    }
+    outcome
+}
+
+/// Makes a call on the primary; once more on the next one when it turns out to have moved, if that does no harm.
+async fn run_on_primary(
+    cluster: &GlobalCluster,
+    call: &Call<'_>,
+    address: &Arc<str>,
+    check: &mut Check<'_>,
+) -> Result<(), Error> {
+    let primary = cluster.primary();
+    if !primary.lease.is_open() {
+        return Err(closed_error(call, address));
+    }
+    let error = match run_on(primary.lease.pool(), call, check).await {
+        Err(error) if GlobalCluster::may_have_moved(&error) => error,
+        outcome => return outcome,
+    };
+    let harmless = GlobalCluster::is_not_primary(&error)
+        || error.applied() == crate::Applied::No
+        || call.class.may_repeat_after_unknown_outcome();
+    let moved = tokio::time::timeout_at(call.deadline, cluster.moved_from(&primary)).await;
+    match moved {
+        Ok(Some(next)) if harmless => run_on(next.lease.pool(), call, check).await,
+        _ => Err(error),
+    }
+}
+
+async fn run_in_process(
+    service: &dyn Service,
+    call: &Call<'_>,
+    address: &Arc<str>,
+    check: &mut Check<'_>,
+) -> Result<(), Error> {
+    static AUTHORITY: std::sync::LazyLock<Authority> =
+        std::sync::LazyLock::new(|| Authority::from_static("localhost"));
+    let metadata = CallMetadata {
+        secure: false,
+        authority: &AUTHORITY,
+        path: call.info.path,
+        authorization: None,
+        database: call.database.as_ref(),
+        identifier: None,
+        request_id: &call.request_id,
+        remaining: None,
+    };
+    let request = metadata
+        .into_request()
+        .map(|()| RequestBody::new(call.message));
+    let failed = |error: Error| error.with_call(call.info.name, 1, call.began.elapsed());
+    let late = || {
+        Error::new(
+            ErrorKind::DeadlineExceeded,
+            Phase::Exchange,
+            call.alias,
+            address,
+            "",
+        )
+        .with_applied(attempt::unknown(call.class))
+    };
+    let answer = tokio::time::timeout_at(call.deadline, service.call(request))
+        .await
+        .map_err(|_| failed(late()))?;
+    attempt::judge_in_process(answer, call, address, check).map_err(failed)
+}
