@@ -104,6 +104,9 @@ fn each_row_avx512<K: Kernel>(
     each_row::<K, true>(query, data, width, ids, out);
 }
 
+// Everything below is inlined by force, and loops count by hand: a closure, or an iterator's method, that the compiler left as a
+// function of its own would be compiled for the plain processor, and the loop around it with it.
+
 #[inline(always)]
 fn each_row<K: Kernel, const FUSED: bool>(
     query: &[K::Query],
@@ -112,11 +115,14 @@ fn each_row<K: Kernel, const FUSED: bool>(
     ids: &[u32],
     out: &mut [f32],
 ) {
-    for (distance, id) in out.iter_mut().zip(ids) {
-        let start = *id as usize * width;
-        *distance = data
-            .get(start..start + width)
-            .map_or(f32::NAN, |row| K::distance::<FUSED>(query, row));
+    let mut at = 0;
+    while at < ids.len() && at < out.len() {
+        let start = ids[at] as usize * width;
+        out[at] = match data.get(start..start + width) {
+            Some(row) => K::distance::<FUSED>(query, row),
+            None => f32::NAN,
+        };
+        at += 1;
     }
 }
 
@@ -149,8 +155,8 @@ impl Decode for Half {
     fn decode(stored: u16) -> f32 {
         const BIAS: f32 = f32::from_bits((127 + 112) << 23);
         const INFINITE: u32 = 0x1f << 23;
-        let sign = (u32::from(stored) & 0x8000) << 16;
-        let magnitude = (u32::from(stored) & 0x7fff) << 13;
+        let sign = (stored as u32 & 0x8000) << 16;
+        let magnitude = (stored as u32 & 0x7fff) << 13;
         let finite = (f32::from_bits(magnitude) * BIAS).to_bits();
         let bits = if magnitude >= INFINITE {
             magnitude | 0x7f80_0000
@@ -165,7 +171,7 @@ impl Decode for Brain {
     type Stored = u16;
     #[inline(always)]
     fn decode(stored: u16) -> f32 {
-        f32::from_bits(u32::from(stored) << 16)
+        f32::from_bits((stored as u32) << 16)
     }
 }
 
@@ -173,33 +179,37 @@ impl Decode for Brain {
 const WIDE: usize = 64;
 const NARROW: usize = 16;
 
-/// Sums `step` over the components of both: chunks of 64, then of 16, then one by one.
-#[inline(always)]
-fn sum<D: Decode>(query: &[f32], row: &[D::Stored], step: impl Fn(f32, f32, f32) -> f32) -> f32 {
-    let (wide_query, query) = query.as_chunks::<WIDE>();
-    let (wide_row, row) = row.as_chunks::<WIDE>();
-    let mut sums = [0.0f32; WIDE];
-    for (query, row) in wide_query.iter().zip(wide_row) {
-        for lane in 0..WIDE {
-            sums[lane] = step(sums[lane], query[lane], D::decode(row[lane]));
-        }
+/// What a pair of components adds to a sum.
+trait Step {
+    fn add<const FUSED: bool>(sum: f32, query: f32, row: f32) -> f32;
+}
+
+/// The square of the difference.
+pub(super) struct Difference;
+/// The product.
+pub(super) struct Product;
+/// The square of the row's component.
+pub(super) struct Square;
+
+impl Step for Difference {
+    #[inline(always)]
+    fn add<const FUSED: bool>(sum: f32, query: f32, row: f32) -> f32 {
+        multiply_add::<FUSED>(sum, query - row, query - row)
     }
-    let mut folded = [0.0f32; NARROW];
-    for lane in 0..WIDE {
-        folded[lane % NARROW] += sums[lane];
+}
+
+impl Step for Product {
+    #[inline(always)]
+    fn add<const FUSED: bool>(sum: f32, query: f32, row: f32) -> f32 {
+        multiply_add::<FUSED>(sum, query, row)
     }
-    let (narrow_query, query) = query.as_chunks::<NARROW>();
-    let (narrow_row, row) = row.as_chunks::<NARROW>();
-    for (query, row) in narrow_query.iter().zip(narrow_row) {
-        for lane in 0..NARROW {
-            folded[lane] = step(folded[lane], query[lane], D::decode(row[lane]));
-        }
+}
+
+impl Step for Square {
+    #[inline(always)]
+    fn add<const FUSED: bool>(sum: f32, _: f32, row: f32) -> f32 {
+        multiply_add::<FUSED>(sum, row, row)
     }
-    let rest = query
-        .iter()
-        .zip(row)
-        .fold(0.0, |sum, (query, row)| step(sum, *query, D::decode(*row)));
-    folded.iter().sum::<f32>() + rest
 }
 
 #[inline(always)]
@@ -211,115 +221,193 @@ fn multiply_add<const FUSED: bool>(sum: f32, left: f32, right: f32) -> f32 {
     }
 }
 
-/// Squared Euclidean distance of floats.
-pub(super) struct SquaredDistance<D>(std::marker::PhantomData<D>);
-/// Inner product of floats.
-pub(super) struct Dot<D>(std::marker::PhantomData<D>);
-/// Squared length of the row; the query is not read.
-pub(super) struct SquaredNorm<D>(std::marker::PhantomData<D>);
-
-impl<D: Decode> Kernel for SquaredDistance<D> {
-    type Query = f32;
-    type Row = D::Stored;
-    #[inline(always)]
-    fn distance<const FUSED: bool>(query: &[f32], row: &[D::Stored]) -> f32 {
-        sum::<D>(query, row, |sum, query, row| {
-            multiply_add::<FUSED>(sum, query - row, query - row)
-        })
-    }
-}
-
-impl<D: Decode> Kernel for Dot<D> {
-    type Query = f32;
-    type Row = D::Stored;
-    #[inline(always)]
-    fn distance<const FUSED: bool>(query: &[f32], row: &[D::Stored]) -> f32 {
-        sum::<D>(query, row, |sum, query, row| {
-            multiply_add::<FUSED>(sum, query, row)
-        })
-    }
-}
-
-impl<D: Decode> Kernel for SquaredNorm<D> {
-    type Query = f32;
-    type Row = D::Stored;
-    /// The query has the row's length, as everywhere.
-    #[inline(always)]
-    fn distance<const FUSED: bool>(query: &[f32], row: &[D::Stored]) -> f32 {
-        sum::<D>(query, row, |sum, _, row| {
-            multiply_add::<FUSED>(sum, row, row)
-        })
-    }
-}
-
-/// Sums of products of 8-bit integers, exact in 32 bits up to Milvus's largest dimension, 32,768.
+/// Adds the chunks of `N` components of both to as many sums.
 #[inline(always)]
-fn sum_integers(query: &[i8], row: &[i8], step: impl Fn(i32, i32) -> i32) -> f32 {
-    let (wide_query, query) = query.as_chunks::<WIDE>();
-    let (wide_row, row) = row.as_chunks::<WIDE>();
-    let mut sums = [0i32; WIDE];
-    for (query, row) in wide_query.iter().zip(wide_row) {
-        for lane in 0..WIDE {
-            sums[lane] = sums[lane].wrapping_add(step(query[lane].into(), row[lane].into()));
+fn add_chunks<D: Decode, S: Step, const FUSED: bool, const N: usize>(
+    sums: &mut [f32; N],
+    query: &[[f32; N]],
+    row: &[[D::Stored; N]],
+) {
+    let mut at = 0;
+    while at < query.len() && at < row.len() {
+        let (query, row) = (&query[at], &row[at]);
+        let mut lane = 0;
+        while lane < N {
+            sums[lane] = S::add::<FUSED>(sums[lane], query[lane], D::decode(row[lane]));
+            lane += 1;
         }
+        at += 1;
     }
-    let rest: i64 = query
-        .iter()
-        .zip(row)
-        .map(|(query, row)| i64::from(step((*query).into(), (*row).into())))
-        .sum();
-    (sums.iter().map(|sum| i64::from(*sum)).sum::<i64>() + rest) as f32
 }
+
+/// Comparison of floats by a sum over their components: chunks of 64, then of 16, then one by one.
+pub(super) struct Sum<D, S>(std::marker::PhantomData<(D, S)>);
+
+/// Squared Euclidean distance of floats.
+pub(super) type SquaredDistance<D> = Sum<D, Difference>;
+/// Inner product of floats.
+pub(super) type Dot<D> = Sum<D, Product>;
+/// Squared length of the row; of the query only the length is read.
+pub(super) type SquaredNorm<D> = Sum<D, Square>;
+
+#[allow(private_bounds, reason = "the kinds of sums are listed above")]
+impl<D: Decode, S: Step> Kernel for Sum<D, S> {
+    type Query = f32;
+    type Row = D::Stored;
+
+    #[inline(always)]
+    fn distance<const FUSED: bool>(query: &[f32], row: &[D::Stored]) -> f32 {
+        let (wide_query, query) = query.as_chunks::<WIDE>();
+        let (wide_row, row) = row.as_chunks::<WIDE>();
+        let mut sums = [0.0f32; WIDE];
+        add_chunks::<D, S, FUSED, WIDE>(&mut sums, wide_query, wide_row);
+        let mut folded = [0.0f32; NARROW];
+        let mut lane = 0;
+        while lane < WIDE {
+            folded[lane % NARROW] += sums[lane];
+            lane += 1;
+        }
+        let (narrow_query, query) = query.as_chunks::<NARROW>();
+        let (narrow_row, row) = row.as_chunks::<NARROW>();
+        add_chunks::<D, S, FUSED, NARROW>(&mut folded, narrow_query, narrow_row);
+        let mut total = 0.0;
+        let mut at = 0;
+        while at < query.len() && at < row.len() {
+            total = S::add::<FUSED>(total, query[at], D::decode(row[at]));
+            at += 1;
+        }
+        lane = 0;
+        while lane < NARROW {
+            total += folded[lane];
+            lane += 1;
+        }
+        total
+    }
+}
+
+/// What a pair of 8-bit components adds.
+trait IntegerStep {
+    fn term(query: i32, row: i32) -> i32;
+}
+
+impl IntegerStep for Difference {
+    #[inline(always)]
+    fn term(query: i32, row: i32) -> i32 {
+        (query - row) * (query - row)
+    }
+}
+
+impl IntegerStep for Product {
+    #[inline(always)]
+    fn term(query: i32, row: i32) -> i32 {
+        query * row
+    }
+}
+
+impl IntegerStep for Square {
+    #[inline(always)]
+    fn term(_: i32, row: i32) -> i32 {
+        row * row
+    }
+}
+
+/// Comparison of 8-bit integers by a sum, exact up to Milvus's largest dimension, 32,768: a term is below 2¹⁶, and each of the
+/// 64 sums of 32 bits takes 512 of them.
+pub(super) struct IntegerSum<S>(std::marker::PhantomData<S>);
 
 /// Squared Euclidean distance of 8-bit integers.
-pub(super) struct IntegerSquaredDistance;
+pub(super) type IntegerSquaredDistance = IntegerSum<Difference>;
 /// Inner product of 8-bit integers.
-pub(super) struct IntegerDot;
+pub(super) type IntegerDot = IntegerSum<Product>;
 /// Squared length of a row of 8-bit integers.
-pub(super) struct IntegerSquaredNorm;
+pub(super) type IntegerSquaredNorm = IntegerSum<Square>;
 
-impl Kernel for IntegerSquaredDistance {
+#[allow(private_bounds, reason = "the kinds of sums are listed above")]
+impl<S: IntegerStep> Kernel for IntegerSum<S> {
     type Query = i8;
     type Row = i8;
+
     #[inline(always)]
     fn distance<const FUSED: bool>(query: &[i8], row: &[i8]) -> f32 {
-        sum_integers(query, row, |query, row| (query - row) * (query - row))
+        let (wide_query, query) = query.as_chunks::<WIDE>();
+        let (wide_row, row) = row.as_chunks::<WIDE>();
+        let mut sums = [0i32; WIDE];
+        let mut at = 0;
+        while at < wide_query.len() && at < wide_row.len() {
+            let (query, row) = (&wide_query[at], &wide_row[at]);
+            let mut lane = 0;
+            while lane < WIDE {
+                sums[lane] = sums[lane].wrapping_add(S::term(query[lane] as i32, row[lane] as i32));
+                lane += 1;
+            }
+            at += 1;
+        }
+        let mut total = 0i64;
+        at = 0;
+        while at < query.len() && at < row.len() {
+            total += S::term(query[at] as i32, row[at] as i32) as i64;
+            at += 1;
+        }
+        at = 0;
+        while at < WIDE {
+            total += sums[at] as i64;
+            at += 1;
+        }
+        total as f32
     }
 }
 
-impl Kernel for IntegerDot {
-    type Query = i8;
-    type Row = i8;
+/// How two words of bits are combined before their bits are counted.
+trait Combine {
+    fn combine(query: u64, row: u64) -> u64;
+}
+
+struct Xor;
+struct And;
+struct Or;
+
+impl Combine for Xor {
     #[inline(always)]
-    fn distance<const FUSED: bool>(query: &[i8], row: &[i8]) -> f32 {
-        sum_integers(query, row, |query, row| query * row)
+    fn combine(query: u64, row: u64) -> u64 {
+        query ^ row
     }
 }
 
-impl Kernel for IntegerSquaredNorm {
-    type Query = i8;
-    type Row = i8;
+impl Combine for And {
     #[inline(always)]
-    fn distance<const FUSED: bool>(query: &[i8], row: &[i8]) -> f32 {
-        sum_integers(query, row, |_, row| row * row)
+    fn combine(query: u64, row: u64) -> u64 {
+        query & row
     }
 }
 
-/// Counts bits of `combine` over both, eight bytes at a time.
+impl Combine for Or {
+    #[inline(always)]
+    fn combine(query: u64, row: u64) -> u64 {
+        query | row
+    }
+}
+
+/// Counts the bits of both combined, eight bytes at a time.
 #[inline(always)]
-fn count_bits(query: &[u8], row: &[u8], combine: impl Fn(u64, u64) -> u64) -> u32 {
+fn count_bits<C: Combine>(query: &[u8], row: &[u8]) -> u32 {
     let (wide_query, query) = query.as_chunks::<8>();
     let (wide_row, row) = row.as_chunks::<8>();
-    let words = wide_query.iter().zip(wide_row);
-    let wide: u32 = words
-        .map(|(query, row)| {
-            combine(u64::from_le_bytes(*query), u64::from_le_bytes(*row)).count_ones()
-        })
-        .sum();
-    let rest = query.iter().zip(row);
-    wide + rest
-        .map(|(query, row)| combine((*query).into(), (*row).into()).count_ones())
-        .sum::<u32>()
+    let mut bits = 0;
+    let mut at = 0;
+    while at < wide_query.len() && at < wide_row.len() {
+        bits += C::combine(
+            u64::from_le_bytes(wide_query[at]),
+            u64::from_le_bytes(wide_row[at]),
+        )
+        .count_ones();
+        at += 1;
+    }
+    at = 0;
+    while at < query.len() && at < row.len() {
+        bits += C::combine(query[at] as u64, row[at] as u64).count_ones();
+        at += 1;
+    }
+    bits
 }
 
 /// Number of different bits.
@@ -330,19 +418,21 @@ pub(super) struct JaccardDistance;
 impl Kernel for HammingDistance {
     type Query = u8;
     type Row = u8;
+
     #[inline(always)]
     fn distance<const FUSED: bool>(query: &[u8], row: &[u8]) -> f32 {
-        count_bits(query, row, |query, row| query ^ row) as f32
+        count_bits::<Xor>(query, row) as f32
     }
 }
 
 impl Kernel for JaccardDistance {
     type Query = u8;
     type Row = u8;
+
     #[inline(always)]
     fn distance<const FUSED: bool>(query: &[u8], row: &[u8]) -> f32 {
-        let common = count_bits(query, row, |query, row| query & row);
-        let set = count_bits(query, row, |query, row| query | row);
+        let common = count_bits::<And>(query, row);
+        let set = count_bits::<Or>(query, row);
         if set == 0 {
             0.0
         } else {

@@ -219,12 +219,15 @@ impl Binder<'_> {
         let mut cast_elements = Vec::with_capacity(elements.len());
         for element in elements {
             let shown = element.to_string();
-            cast_elements.push(cast(&operand, element).map_err(|_| {
-                let reason = format!(
-                    "value '{shown}' in list cannot be casted to {}",
-                    operand.type_name()
-                );
-                Fault::new(list.span.clone(), reason)
+            // A list in the list has no meaning, not even for JSON.
+            let fits = !matches!(element, Constant::List(_));
+            let value = cast(&operand, element).ok().filter(|_| fits);
+            cast_elements.push(value.ok_or_else(|| {
+                let kind = operand.type_name();
+                Fault::new(
+                    list.span.clone(),
+                    format!("value '{shown}' in list cannot be casted to {kind}"),
+                )
             })?);
         }
         let predicate = Predicate::In(operand, ConstantSet::new(&cast_elements));

@@ -76,7 +76,11 @@ pub fn check_wkt(text: &str) -> Result<(), String> {
 
 impl Spatial {
     pub(super) fn relation(relation: Relation, text: &str) -> Result<Self, String> {
-        Ok(Self::Relation(relation, Arc::new(parse(text)?)))
+        let geometry = parse(text)?;
+        geometry
+            .check_validation()
+            .map_err(|error| format!("'{text}' is not a valid geometry: {error}"))?;
+        Ok(Self::Relation(relation, Arc::new(geometry)))
     }
 
     pub(super) fn within_distance(text: &str, metres: f64) -> Result<Self, String> {
@@ -105,6 +109,8 @@ impl Spatial {
                 latitude,
                 metres,
             } => distance(&row, *longitude, *latitude) <= *metres,
+            // Relations are defined for valid geometries only, and the library takes that for granted.
+            Self::Relation(..) if !row.is_valid() => false,
             Self::Relation(relation, other) => {
                 let matrix = row.relate(&**other);
                 match relation {

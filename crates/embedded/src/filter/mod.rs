@@ -26,6 +26,8 @@ mod parse;
 mod plan;
 mod primary;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod time;
 mod token;
 
