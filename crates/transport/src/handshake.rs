@@ -182,6 +182,10 @@ impl Judge<'_> {
         match answer.grpc_code() {
             GrpcCode::Unauthenticated => credentials(),
             GrpcCode::PermissionDenied => (ConnectFailure::PermissionDenied, Phase::Authentication),
+            // Behind TLS, Milvus says so with the code Unknown.
+            GrpcCode::Unknown if reason.contains("not ready") => {
+                (ConnectFailure::ProxyNotReady, Phase::Handshake)
+            }
             GrpcCode::Unavailable => (ConnectFailure::ProxyNotReady, Phase::Handshake),
             GrpcCode::Ok
                 if answer.code() == DATABASE_NOT_FOUND || reason.contains("database not found") =>

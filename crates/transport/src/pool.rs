@@ -20,6 +20,7 @@ pub(crate) mod mismatch;
 mod routes;
 mod slots;
 mod task;
+mod upkeep;
 
 pub(crate) use directory::Lease;
 pub(crate) use routes::routes;

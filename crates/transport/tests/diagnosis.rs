@@ -182,6 +182,10 @@ async fn proxy_not_ready_in_its_own_words() {
             14,
             "internal: Milvus Proxy is not ready yet. please wait".into(),
         ),
+        Then::GrpcStatus(
+            2,
+            "service unavailable: internal: Milvus Proxy is not ready yet. please wait".into(),
+        ),
         Then::HttpStatus(503, "no healthy upstream".into()),
     ] {
         let server = fault_server(None).await;

@@ -14,20 +14,16 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::backoff::STABLE_AFTER;
-use super::establish::{Dial, Established, Place, establish};
+use super::establish::{Dial, Established, establish};
 use super::slots::Slots;
 use super::{Command, Health, Pool, Ready};
 use crate::channel::{Channel, ChannelId, Peer};
-use crate::dial::resolve;
 use crate::error::ConnectError;
 use crate::event::EventKind;
 use crate::http2::{End, Keepalive};
-use crate::target::Host;
 
 /// Dials at once: enough to use two addresses, too few for a storm.
-const MAX_DIALS: usize = 2;
-/// How often names are looked up again while all is well; the system's resolver does not tell how long an answer holds.
-const LOOK_UP_AGAIN: Duration = Duration::from_secs(60);
+pub(super) const MAX_DIALS: usize = 2;
 /// A look-up is not older than this when a dial uses it.
 const LOOK_UP_HOLDS: Duration = Duration::from_secs(1);
 /// The keepalive interval is doubled at most this often when the peer complains about pings.
@@ -35,7 +31,7 @@ const MOST_DOUBLINGS: u32 = 5;
 
 type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
 
-enum Done {
+pub(super) enum Done {
     Dialed {
         endpoint: usize,
         outcome: Result<Box<Established>, ConnectError>,
@@ -67,21 +63,21 @@ pub(super) async fn run(pool: Arc<Pool>, mut commands: mpsc::UnboundedReceiver<C
     task.end();
 }
 
-struct Task {
-    pool: Arc<Pool>,
-    slots: Box<[Slots]>,
-    ready: Vec<Arc<Channel>>,
+pub(super) struct Task {
+    pub(super) pool: Arc<Pool>,
+    pub(super) slots: Box<[Slots]>,
+    pub(super) ready: Vec<Arc<Channel>>,
     /// Ready, and to be drained as soon as its replacement is ready.
-    retiring: Vec<ChannelId>,
-    draining: Vec<(Arc<Channel>, Instant)>,
-    work: FuturesUnordered<Work>,
-    dials: usize,
-    down_since: Option<Instant>,
-    failures: u64,
-    last_error: Option<Arc<ConnectError>>,
-    keepalive_doublings: u32,
-    closing: Option<Instant>,
-    changed: bool,
+    pub(super) retiring: Vec<ChannelId>,
+    pub(super) draining: Vec<(Arc<Channel>, Instant)>,
+    pub(super) work: FuturesUnordered<Work>,
+    pub(super) dials: usize,
+    pub(super) down_since: Option<Instant>,
+    pub(super) failures: u64,
+    pub(super) last_error: Option<Arc<ConnectError>>,
+    pub(super) keepalive_doublings: u32,
+    pub(super) closing: Option<Instant>,
+    pub(super) changed: bool,
 }
 
 impl Task {
@@ -121,7 +117,7 @@ impl Task {
         }
     }
 
-    fn wants_dial(&self, endpoint: usize, now: Instant) -> bool {
+    pub(super) fn wants_dial(&self, endpoint: usize, now: Instant) -> bool {
         let standing = self
             .ready
             .iter()
@@ -380,7 +376,7 @@ impl Task {
     }
 
     /// Takes a channel out of the ready set; its calls go on until the drain deadline.
-    fn drain(&mut self, id: ChannelId, reason: &'static str) {
+    pub(super) fn drain(&mut self, id: ChannelId, reason: &'static str) {
         let Some(index) = self.ready.iter().position(|channel| channel.id == id) else {
             return;
         };
@@ -471,114 +467,6 @@ impl Task {
         self.changed = true;
     }
 
-    fn next_deadline(&self) -> Instant {
-        let far = Instant::now() + LOOK_UP_AGAIN;
-        let redial = self.slots.iter().enumerate().filter(|(endpoint, slots)| {
-            // At the limit of dials a dial's end is what to wait for.
-            self.closing.is_none()
-                && self.dials < MAX_DIALS
-                && self.wants_dial(*endpoint, slots.not_before)
-        });
-        let redial = redial.map(|(_, slots)| slots.not_before);
-        let drains = self.draining.iter().map(|(_, until)| *until);
-        let options = &self.pool.options;
-        let ages = self
-            .ready
-            .iter()
-            .filter(|channel| !self.retiring.contains(&channel.id))
-            .map(|channel| {
-                Instant::now()
-                    + lifetime_of(channel, options.max_lifetime)
-                        .saturating_sub(channel.gauges.age())
-            });
-        let grown = self.slots.iter().any(|slots| slots.wanted > slots.resting);
-        let idle = grown
-            .then(|| Instant::now() + (options.idle_timeout / 4).max(Duration::from_millis(10)));
-        redial
-            .chain(drains)
-            .chain(ages)
-            .chain(idle)
-            .fold(far, Instant::min)
-    }
-
-    fn maintain(&mut self) {
-        let now = Instant::now();
-        for (channel, until) in &self.draining {
-            if *until <= now {
-                channel.cut();
-                // The driver is gone without a report; its end is known here.
-                self.pool.command(Command::Ended(channel.id, End::Drained));
-            }
-        }
-        for index in 0..self.ready.len() {
-            let Some(channel) = self.ready.get(index) else {
-                continue;
-            };
-            if channel.gauges.age() >= lifetime_of(channel, self.pool.options.max_lifetime)
-                && !self.retiring.contains(&channel.id)
-            {
-                self.retiring.push(channel.id);
-            }
-        }
-        self.shrink();
-        self.look_up_again(now);
-    }
-
-    /// Lets go of channels above the resting number that have been idle for long.
-    fn shrink(&mut self) {
-        for endpoint in 0..self.slots.len() {
-            let Some(slots) = self.slots.get(endpoint) else {
-                continue;
-            };
-            let standing: Vec<_> = self
-                .ready
-                .iter()
-                .filter(|channel| channel.endpoint == endpoint)
-                .collect();
-            if standing.len() <= slots.resting || standing.len() < slots.wanted {
-                continue;
-            }
-            let idle = standing.iter().max_by_key(|channel| channel.gauges.idle());
-            let Some(id) = idle
-                .filter(|channel| channel.gauges.idle() >= self.pool.options.idle_timeout)
-                .map(|channel| channel.id)
-            else {
-                continue;
-            };
-            if let Some(slots) = self.slots.get_mut(endpoint) {
-                slots.wanted = (slots.wanted - 1).max(slots.resting);
-            }
-            self.drain(id, "idle");
-        }
-    }
-
-    fn look_up_again(&mut self, now: Instant) {
-        for (index, slots) in self.slots.iter_mut().enumerate() {
-            let due = slots
-                .looked_up
-                .is_some_and(|at| now.duration_since(at) >= LOOK_UP_AGAIN);
-            let Some(route) = self.pool.routes.get(index).filter(|_| due) else {
-                continue;
-            };
-            let Place::Tcp(endpoint) = &route.place else {
-                continue;
-            };
-            if !matches!(endpoint.host, Host::Name(_)) {
-                continue;
-            }
-            slots.looked_up = Some(now);
-            let (endpoint, address) = (endpoint.clone(), Arc::clone(&route.address));
-            self.work.push(Box::pin(async move {
-                // An error keeps what is known.
-                let addresses = resolve(&endpoint, &address).await.unwrap_or_default();
-                Done::LookedUp {
-                    endpoint: index,
-                    addresses,
-                }
-            }));
-        }
-    }
-
     fn health(&mut self) -> Health {
         if self.closing.is_some() {
             return Health::Closing;
@@ -627,11 +515,4 @@ impl Task {
             last_error: self.last_error.clone(),
         });
     }
-}
-
-/// The lifetime of this channel: the configured one ±20 %, by its id, so that channels don't end together.
-fn lifetime_of(channel: &Channel, lifetime: Duration) -> Duration {
-    let spread = (channel.id.number().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64
-        / f64::from(1u32 << 24);
-    lifetime.mul_f64(0.8 + 0.4 * spread)
 }
