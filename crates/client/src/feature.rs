@@ -20,12 +20,21 @@ pub(crate) struct Feature {
     name: &'static str,
     /// Major and minor version of Milvus that brought it; `None` when a server that lacks it says so.
     since: Option<(u32, u32)>,
+    /// Whether Milvus Lite has it.
+    in_lite: bool,
 }
+
+/// What Milvus Lite (the Python program, not the library) calls itself.
+const LITE: &str = "milvus_lite";
 
 impl Feature {
     /// A feature whose absence the server reports itself (an unknown call).
     pub(crate) const fn call(name: &'static str) -> Self {
-        Self { name, since: None }
+        Self {
+            name,
+            since: None,
+            in_lite: true,
+        }
     }
 
     /// A feature that older servers silently ignore.
@@ -33,7 +42,14 @@ impl Feature {
         Self {
             name,
             since: Some((major, minor)),
+            in_lite: true,
         }
+    }
+
+    /// The same, which Milvus Lite does not have.
+    pub(crate) const fn not_in_lite(mut self) -> Self {
+        self.in_lite = false;
+        self
     }
 }
 
@@ -57,12 +73,15 @@ impl Client {
 
     /// Refuses what the server is known not to have.
     pub(crate) fn require(&self, feature: Feature) -> Result<()> {
-        let Some(since) = feature.since else {
-            return Ok(());
+        let version = self.server_version();
+        let is_too_old = match (parse_version(&version), feature.since) {
+            (Some(version), Some(since)) => version < since,
+            _ => !feature.in_lite && version.starts_with(LITE),
         };
-        match parse_version(&self.server_version()) {
-            Some(version) if version < since => Err(self.missing(feature, None)),
-            _ => Ok(()),
+        if is_too_old {
+            Err(self.missing(feature, None))
+        } else {
+            Ok(())
         }
     }
 

@@ -15,7 +15,8 @@ use wire::template_value::Val as Value;
 use crate::feature::Feature;
 
 /// Servers that lack this would answer with a syntax error at the placeholder.
-pub(crate) const TEMPLATES: Feature = Feature::since("filter placeholders (`{name}`)", 2, 5);
+pub(crate) const TEMPLATES: Feature =
+    Feature::since("filter placeholders (`{name}`)", 2, 5).not_in_lite();
 
 /// A value for a placeholder of a filter.
 ///

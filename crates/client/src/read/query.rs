@@ -17,8 +17,8 @@ use crate::feature::Feature;
 use crate::filter::{Filter, TEMPLATES};
 use crate::results::Rows;
 
-const ORDER: Feature = Feature::since("ordered queries", 3, 0);
-const GROUPS: Feature = Feature::since("grouped queries", 3, 0);
+const ORDER: Feature = Feature::since("ordered queries", 3, 0).not_in_lite();
+const GROUPS: Feature = Feature::since("grouped queries", 3, 0).not_in_lite();
 
 impl Client {
     /// Reads rows by filter.

@@ -2,8 +2,10 @@
 //!
 //! Newer servers keep the place themselves (the second protocol: a token, and the bound of the last
 //! page). Older ones are asked for rings (the first protocol): each search begins at the distance of the
-//! last hit, leaves out the hits of that very distance that are known, and ends a width further out. An
-//! empty ring is made wider until nothing limits it any more.
+//! last hit, leaves out the hits of about that distance that are known (computed twice, a distance may
+//! differ in its last bits), and ends a width further out. An empty ring is made wider until nothing
+//! limits it any more. Some servers look for the ring only among the nearest few; so in the end a plain
+//! search that leaves out all known hits says whether there is more.
 //!
 //! Invariant: no hit twice.
 
@@ -29,7 +31,9 @@ pub(super) const DEFAULT_PAGE: usize = 1_000;
 const WIDTHS: [f32; 3] = [1.0, 10.0, 100.0];
 /// The width of a ring when all hits of the last page are equally far.
 const SMALLEST_WIDTH: f32 = 0.05;
-/// Known hits of one distance that are left out by name. More would not fit into a filter.
+/// How much a distance may differ when it is computed again, relative to its size.
+const SLACK: f32 = 1e-5;
+/// Known hits that are left out by name. More would not fit into a filter.
 const MOST_KNOWN: usize = 100_000;
 
 pub(super) fn pages(search: Search) -> impl Stream<Item = Result<SearchResults>> + Send + 'static {
@@ -192,8 +196,10 @@ struct Rings {
     width: f32,
     /// The score of the last hit.
     edge: f32,
-    /// Hits of that very score, as literals.
-    known: Vec<String>,
+    /// All hits so far, as literals, with their scores; the furthest last.
+    seen: Vec<(f32, String)>,
+    /// Whether the server looks for rings only among the nearest few.
+    is_shallow: bool,
 }
 
 impl Rings {
@@ -234,23 +240,54 @@ impl Rings {
             is_distance,
             width,
             edge: f32::NAN,
-            known: Vec::new(),
+            seen: Vec::new(),
+            is_shallow: false,
         };
         Ok((rings, page))
     }
 
     /// Moves the edge to the last hit.
     fn remember(&mut self, page: &SearchResults) {
-        let hits = page.query(0);
-        let Some(last) = hits.scores().last().copied() else {
-            return;
-        };
-        if last != self.edge {
-            self.edge = last;
-            self.known.clear();
+        for hit in page.query(0) {
+            self.edge = hit.score();
+            self.seen.push((hit.score(), literal(hit.id())));
         }
-        let at_edge = hits.into_iter().filter(|hit| hit.score() == last);
-        self.known.extend(at_edge.map(|hit| literal(hit.id())));
+        if self.seen.len() > MOST_KNOWN {
+            // Only those at the edge are still needed.
+            let start = self.seen.len() - self.at_edge();
+            self.seen.drain(..start);
+            self.is_shallow = false;
+        }
+    }
+
+    /// The inner bound of a ring.
+    fn inner(&self) -> f32 {
+        let slack = self.edge.abs() * SLACK + f32::EPSILON;
+        if self.is_distance {
+            self.edge - slack
+        } else {
+            self.edge + slack
+        }
+    }
+
+    /// How many of the last hits are within the next ring.
+    fn at_edge(&self) -> usize {
+        let slack = self.edge.abs() * SLACK * 2.0 + f32::EPSILON * 2.0;
+        let is_at_edge = |(score, _): &&(f32, String)| (score - self.edge).abs() <= slack;
+        self.seen.iter().rev().take_while(is_at_edge).count()
+    }
+
+    /// A filter that leaves out the last hits.
+    fn without_last(&self, hits: usize) -> String {
+        let start = self.seen.len().saturating_sub(hits);
+        let ids: Vec<_> = self
+            .seen
+            .iter()
+            .skip(start)
+            .map(|(_, id)| id.as_str())
+            .collect();
+        let unknown = format!("{} not in [{}]", self.key, ids.join(","));
+        self.search.ann.filter.and_left(&unknown)
     }
 
     /// The outer bound of a ring, no further than the caller's own.
@@ -269,36 +306,43 @@ impl Rings {
     }
 
     async fn next(&mut self) -> Result<SearchResults> {
-        if self.known.len() > MOST_KNOWN {
-            return Err(Error::answer(
-                "a page of hits",
-                format!(
-                    "more than {MOST_KNOWN} hits are equally far; this server cannot tell them apart"
-                ),
-            ));
-        }
         let mut page = SearchResults::default();
-        for width in WIDTHS.map(Some).into_iter().chain([None]) {
+        if !self.is_shallow {
+            page = self.ring().await?;
+        }
+        if page.is_empty() && self.seen.len() <= MOST_KNOWN {
             let mut search = self.search.clone();
-            let outer = self.outer(width);
-            search
-                .ann
-                .parameters
-                .insert("radius".to_owned(), outer.into());
-            search
-                .ann
-                .parameters
-                .insert("range_filter".to_owned(), self.edge.into());
-            let known = format!("{} not in [{}]", self.key, self.known.join(","));
-            search.ann.filter.expression = self.search.ann.filter.and_left(&known);
+            search.ann.filter.expression = self.without_last(self.seen.len());
             let message = search.message()?;
             page = Search::call(&search.target.client, message, &self.clock).await?;
-            if !page.is_empty() {
-                break;
-            }
+            self.is_shallow = !page.is_empty();
         }
         self.remember(&page);
         Ok(page)
+    }
+
+    /// The next ring that is not empty; empty when there is none.
+    async fn ring(&self) -> Result<SearchResults> {
+        let at_edge = self.at_edge();
+        if at_edge > MOST_KNOWN {
+            let problem = format!(
+                "more than {MOST_KNOWN} hits are equally far; this server cannot tell them apart"
+            );
+            return Err(Error::answer("a page of hits", problem));
+        }
+        for width in WIDTHS.map(Some).into_iter().chain([None]) {
+            let mut search = self.search.clone();
+            let parameters = &mut search.ann.parameters;
+            parameters.insert("radius".to_owned(), self.outer(width).into());
+            parameters.insert("range_filter".to_owned(), self.inner().into());
+            search.ann.filter.expression = self.without_last(at_edge);
+            let message = search.message()?;
+            let page = Search::call(&search.target.client, message, &self.clock).await?;
+            if !page.is_empty() {
+                return Ok(page);
+            }
+        }
+        Ok(SearchResults::default())
     }
 }
 

@@ -1,0 +1,29 @@
+//! The conformance suite against real servers: Milvus 2.3.5 and Milvus Lite 3.2.2.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+use milvus_client::{Client, Connection};
+use milvus_testkit::conformance::{Backend, BackendKind, data_checks, run};
+use milvus_testkit::real::{self, Server};
+use milvus_transport::{ConnectionConfig, parse_uri};
+
+async fn client(server: &Server) -> Client {
+    let target = parse_uri(&server.uri()).expect("a URI").target;
+    let config = ConnectionConfig::new(target);
+    let connection = Connection::connect("conformance", config).await;
+    Client::new(connection.expect("a server that is up"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn milvus_2_3_5_passes_the_data_checks() {
+    let client = client(&real::plain()).await;
+    let backend = Backend::new("Milvus 2.3.5", BackendKind::Milvus23, client);
+    run(&backend, &data_checks()).await.assert_all_passed();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn milvus_lite_3_2_2_passes_the_data_checks() {
+    let client = client(&real::lite()).await;
+    let backend = Backend::new("Milvus Lite 3.2.2", BackendKind::MilvusLite, client);
+    run(&backend, &data_checks()).await.assert_all_passed();
+}

@@ -1,0 +1,289 @@
+//! The conformance suite: what any backend that answers Milvus calls must do, seen through the client.
+//!
+//! A check is written once, against "any backend". It also says which backends lack what it checks, and
+//! then the very answer that a user gets there is asserted: a feature that is missing must be missing in
+//! plain words.
+//!
+//! ```no_run
+//! # async fn example(client: milvus_client::Client) {
+//! use milvus_testkit::conformance::{Backend, BackendKind, data_checks, run};
+//!
+//! let backend = Backend::new("my server", BackendKind::MilvusLite, client);
+//! run(&backend, &data_checks()).await.assert_all_passed();
+//! # }
+//! ```
+//!
+//! Invariant: checks share nothing: each makes its own collection and drops it, whatever happens.
+
+mod deletes;
+mod documents;
+mod inserts;
+mod pages;
+mod queries;
+mod schemas;
+mod searches;
+mod sizes;
+mod stage;
+mod vectors;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use futures_util::{StreamExt as _, stream};
+use milvus_client::{Client, Error};
+
+pub use stage::Stage;
+
+/// What kind of server answers; decides which features it may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BackendKind {
+    /// Milvus 2.3.5.
+    Milvus23,
+    /// Milvus Lite 3.2.2.
+    MilvusLite,
+    /// The engine in this process.
+    Embedded,
+}
+
+/// A server to be checked.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    name: String,
+    kind: BackendKind,
+    client: Client,
+}
+
+impl Backend {
+    /// A server that is reached by `client`.
+    pub fn new(name: impl Into<String>, kind: BackendKind, client: Client) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            client,
+        }
+    }
+}
+
+/// How a backend that lacks a feature answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lack {
+    /// [`Error::MissingFeature`]: named before anything is sent, or by the server's UNIMPLEMENTED.
+    MissingFeature,
+    /// [`Error::InvalidValue`]: the schema that the server made does not have the feature, and so the
+    /// rows do not fit it.
+    InvalidValue,
+    /// The server refuses, in words that contain this.
+    Refused(&'static str),
+    /// The server says nothing and does something else, which no client can know.
+    Silent,
+}
+
+impl Lack {
+    fn describes(self, error: &Error) -> bool {
+        match self {
+            Self::MissingFeature => {
+                matches!(error, Error::MissingFeature(_))
+            }
+            Self::InvalidValue => error.invalid_value().is_some(),
+            Self::Refused(words) => error
+                .connection_error()
+                .and_then(|error| error.answer())
+                .is_some_and(|answer| answer.reason().contains(words)),
+            Self::Silent => false,
+        }
+    }
+}
+
+/// Why a check did not pass.
+#[derive(Debug)]
+pub enum Problem {
+    /// A call failed.
+    Call(Error),
+    /// A call did something else than it must.
+    Wrong(String),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(error) => write!(f, "a call failed: {error}"),
+            Self::Wrong(what) => f.write_str(what),
+        }
+    }
+}
+
+/// What a check says in the end.
+pub type Verdict = Result<(), Problem>;
+
+type Run = fn(Stage) -> Pin<Box<dyn Future<Output = (Stage, Verdict)> + Send>>;
+
+/// One thing that every backend must do.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    name: &'static str,
+    run: Run,
+    lacking: &'static [(BackendKind, Lack)],
+}
+
+impl Check {
+    /// The check's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    async fn judge(&self, backend: &Backend) -> Verdict {
+        let stage = Stage::new(&backend.client, self.name);
+        let (stage, verdict) = (self.run)(stage).await;
+        stage.clear().await;
+        let lack = self
+            .lacking
+            .iter()
+            .find(|(kind, _)| *kind == backend.kind)
+            .map(|(_, lack)| *lack);
+        match (lack, verdict) {
+            (None, verdict) => verdict,
+            (Some(lack), Err(Problem::Call(error))) if lack.describes(&error) => Ok(()),
+            (Some(Lack::Silent), Err(Problem::Wrong(_))) => Ok(()),
+            (Some(lack), Err(problem)) => Err(Problem::Wrong(format!(
+                "the feature is missing, which should have shown as {lack:?}, but: {problem}"
+            ))),
+            (Some(lack), Ok(())) => Err(Problem::Wrong(format!(
+                "{lack:?} is listed for this backend, but the check passed"
+            ))),
+        }
+    }
+}
+
+/// Makes a [`Check`] of an `async fn(&mut Stage) -> Verdict`.
+macro_rules! check {
+    ($function:path $(, $kind:ident => $lack:expr)* $(,)?) => {
+        $crate::conformance::Check {
+            name: {
+                const PATH: &str = stringify!($function);
+                PATH
+            },
+            run: |mut stage| {
+                Box::pin(async move {
+                    let verdict = $function(&mut stage).await;
+                    (stage, verdict)
+                })
+            },
+            lacking: &[$(($crate::conformance::BackendKind::$kind, $lack)),*],
+        }
+    };
+}
+use check;
+
+/// Fails a check.
+fn wrong(what: impl Into<String>) -> Verdict {
+    Err(Problem::Wrong(what.into()))
+}
+
+/// Characters of a value that a message shows.
+const SHOWN: usize = 300;
+
+/// Fails a check unless two things are equal.
+fn expect_eq<T: fmt::Debug + PartialEq<U>, U: fmt::Debug>(
+    what: &str,
+    found: T,
+    expected: U,
+) -> Verdict {
+    if found == expected {
+        return Ok(());
+    }
+    let shown = |value: &dyn fmt::Debug| {
+        let text = format!("{value:?}");
+        match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}… ({} characters)", &text[..end], text.len()),
+            None => text,
+        }
+    };
+    wrong(format!(
+        "{what}: expected {}, found {}",
+        shown(&expected),
+        shown(&found)
+    ))
+}
+
+/// Fails a check unless something holds.
+fn expect(what: &str, holds: bool) -> Verdict {
+    if holds { Ok(()) } else { wrong(what) }
+}
+
+/// All checks of rows: in, out, searched.
+pub fn data_checks() -> Vec<Check> {
+    [
+        schemas::checks(),
+        inserts::checks(),
+        vectors::checks(),
+        sizes::checks(),
+        deletes::checks(),
+        queries::checks(),
+        searches::checks(),
+        pages::checks(),
+    ]
+    .concat()
+}
+
+/// What the checks of a backend said.
+#[derive(Debug)]
+pub struct Report {
+    backend: String,
+    verdicts: Vec<(&'static str, Verdict)>,
+}
+
+impl Report {
+    /// The names of the checks that did not pass.
+    pub fn failed(&self) -> Vec<&'static str> {
+        let failed = |(name, verdict): &(&'static str, Verdict)| verdict.is_err().then_some(*name);
+        self.verdicts.iter().filter_map(failed).collect()
+    }
+
+    /// Ends the test if a check did not pass, with all that did not.
+    #[track_caller]
+    pub fn assert_all_passed(&self) {
+        assert!(self.failed().is_empty(), "{self}");
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let passed = self.verdicts.len() - self.failed().len();
+        writeln!(
+            f,
+            "{}: {passed} of {} checks passed",
+            self.backend,
+            self.verdicts.len()
+        )?;
+        for (name, verdict) in &self.verdicts {
+            if let Err(problem) = verdict {
+                writeln!(f, "  {name}: {problem}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks under way at a time: most of one is waiting for the server.
+const CONCURRENCY: usize = 4;
+
+/// Runs checks against a backend, a few at a time.
+pub async fn run(backend: &Backend, checks: &[Check]) -> Report {
+    let judged = checks
+        .iter()
+        .map(|check| async move { (check.name, check.judge(backend).await) });
+    let verdicts = stream::iter(judged).buffered(CONCURRENCY).collect().await;
+    Report {
+        backend: backend.name.clone(),
+        verdicts,
+    }
+}
