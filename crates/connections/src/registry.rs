@@ -196,7 +196,7 @@ impl<C: Connector> Registry<C> {
                 ),
             };
             changes.push((Arc::clone(&entry.alias), change));
-            next = next.with(entry);
+            next.set(entry);
         }
         self.0.snapshot.store(Arc::new(next));
         self.0.announcer.announce(changes);

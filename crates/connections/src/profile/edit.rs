@@ -32,7 +32,6 @@ use crate::params::ConnectionParams;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct ProfileEditor {
     path: PathBuf,
     document: DocumentMut,
@@ -147,6 +146,16 @@ impl ProfileEditor {
 
     fn unwritable(&self, error: &io::Error) -> ProfileError {
         ProfileError::new(&self.path, None, format!("it can't be written: {error}"))
+    }
+}
+
+/// Names only: the text may hold secrets.
+impl std::fmt::Debug for ProfileEditor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProfileEditor")
+            .field("path", &self.path)
+            .field("aliases", &self.aliases().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 

@@ -71,14 +71,17 @@ impl<H: Clone> Entry<H> {
 #[derive(Clone)]
 pub(crate) struct Snapshot<H> {
     entries: Vec<Arc<Entry<H>>>,
-    places: HashMap<Arc<str>, usize, BuildHasherDefault<AliasHasher>>,
+    /// Shared by snapshots with the same aliases: most changes are to an alias that is there.
+    places: Arc<Places>,
 }
+
+type Places = HashMap<Arc<str>, usize, BuildHasherDefault<AliasHasher>>;
 
 impl<H> Default for Snapshot<H> {
     fn default() -> Self {
         Self {
             entries: Vec::new(),
-            places: HashMap::default(),
+            places: Arc::default(),
         }
     }
 }
@@ -100,20 +103,22 @@ impl<H: Clone> Snapshot<H> {
     #[must_use]
     pub(crate) fn with(&self, entry: Entry<H>) -> Self {
         let mut next = self.clone();
+        next.set(entry);
+        next
+    }
+
+    /// As [`with`](Self::with), on a snapshot that nobody else has seen yet.
+    pub(crate) fn set(&mut self, entry: Entry<H>) {
         let entry = Arc::new(entry);
-        match next
-            .places
-            .get(&entry.alias)
-            .and_then(|place| next.entries.get_mut(*place))
-        {
+        let place = self.places.get(&entry.alias).copied();
+        match place.and_then(|place| self.entries.get_mut(place)) {
             Some(known) => *known = entry,
             None => {
-                next.places
-                    .insert(Arc::clone(&entry.alias), next.entries.len());
-                next.entries.push(entry);
+                Arc::make_mut(&mut self.places)
+                    .insert(Arc::clone(&entry.alias), self.entries.len());
+                self.entries.push(entry);
             }
         }
-        next
     }
 
     /// The next snapshot, in which the alias is not known.
@@ -125,12 +130,15 @@ impl<H: Clone> Snapshot<H> {
             .filter(|entry| *entry.alias != *alias)
             .cloned()
             .collect();
-        let places = entries
+        let places: Places = entries
             .iter()
             .enumerate()
             .map(|(place, entry)| (Arc::clone(&entry.alias), place))
             .collect();
-        Self { entries, places }
+        Self {
+            entries,
+            places: Arc::new(places),
+        }
     }
 }
 
