@@ -109,7 +109,8 @@ impl RpcInfo {
     }
 }
 
-type StatusOf<Res> = fn(&Res) -> Option<&common::Status>;
+/// Finds the in-band status of a response.
+pub type StatusOf<Res> = fn(&Res) -> Option<&common::Status>;
 type DatabaseOf<Req> = fn(&mut Req) -> Option<&mut String>;
 
 /// A unary call: from one `Req` to one `Res`.
@@ -173,6 +174,12 @@ macro_rules! accessors {
             #[must_use]
             pub fn status<'a>(&self, response: &'a Res) -> Option<&'a common::Status> {
                 (self.status)(response)
+            }
+
+            /// The function behind [`status`](Self::status), for one who keeps it without the request's type.
+            #[must_use]
+            pub const fn status_of(&self) -> StatusOf<Res> {
+                self.status
             }
 
             /// The field of `request` that names the database in which the call happens. `None` when

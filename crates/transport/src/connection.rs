@@ -22,7 +22,7 @@ use crate::event::Events;
 use crate::grpc::new_request_id;
 use crate::handshake::{Judge, ServerDescription};
 use crate::in_process::{RequestBody, Tower};
-use crate::pool::Command;
+use crate::pool::{Command, Pool};
 use crate::status::{ConnectionState, ConnectionStatus};
 
 /// What servers call the database that calls go to when they name none.
@@ -348,6 +348,15 @@ impl Connection {
                 format!("{name:?} is no valid database name"),
             )),
         }
+    }
+
+    pub(crate) fn pool(&self) -> Option<Arc<Pool>> {
+        let current = self.shared.backend.current();
+        current.map(|current| Arc::clone(current.pool()))
+    }
+
+    pub(crate) fn database_header(&self) -> Option<&HeaderValue> {
+        self.database.header.as_ref()
     }
 
     /// The database of calls that name none; empty for the server's default one.

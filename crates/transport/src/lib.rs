@@ -26,6 +26,7 @@ mod options;
 mod pool;
 mod statistics;
 mod status;
+mod streaming;
 mod target;
 mod tls;
 
@@ -44,6 +45,7 @@ pub use in_process::RequestBody;
 pub use options::ConnectionOptions;
 pub use statistics::CallStatistics;
 pub use status::{ChannelStatus, ConnectionState, ConnectionStatus};
+pub use streaming::{StreamReceiver, StreamSender};
 pub use target::{
     DEFAULT_HOST, DEFAULT_PORT, DEFAULT_SECURE_PORT, Endpoint, Host, ParsedUri, Target,
     TargetError, TargetFault, parse_address, parse_uri,

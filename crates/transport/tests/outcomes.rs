@@ -447,3 +447,42 @@ async fn every_call_carries_milvus_metadata() {
     assert!(call.metadata_text("grpc-timeout").unwrap().ends_with('u'));
     assert_eq!(call.decode::<InsertRequest>().unwrap().db_name, "books");
 }
+
+#[tokio::test]
+async fn streams_of_messages_end_well_or_say_why() {
+    use milvus_protocol::milvus::{DumpMessagesRequest, DumpMessagesResponse};
+    let server = server().await;
+    let connection = connect(&server).await;
+    server.rule(
+        Rule::new(
+            When::rpc("DumpMessages"),
+            Then::message(&DumpMessagesResponse::default()),
+        )
+        .times(1),
+    );
+    server.rule(Rule::new(
+        When::rpc("DumpMessages"),
+        Then::GrpcStatus(12, "unknown method".into()),
+    ));
+    let (mut sender, mut receiver) = connection.open_stream(&rpc::DUMP_MESSAGES).await.unwrap();
+    sender
+        .send(&DumpMessagesRequest {
+            pchannel: "p".repeat(200_000),
+            ..DumpMessagesRequest::default()
+        })
+        .await
+        .unwrap();
+    sender.finish().unwrap();
+    receiver.next().await.unwrap().unwrap();
+    assert!(receiver.next().await.is_none());
+    drop(receiver);
+    assert_eq!(connection.status().calls_in_flight, 0);
+    let (sender, mut receiver) = connection.open_stream(&rpc::DUMP_MESSAGES).await.unwrap();
+    sender.finish().unwrap();
+    let error = receiver.next().await.unwrap().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.rpc()),
+        (ErrorKind::Unimplemented, Some("DumpMessages"))
+    );
+    assert!(receiver.next().await.is_none());
+}
