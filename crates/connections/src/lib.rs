@@ -79,3 +79,8 @@ pub use status::{AliasState, AliasStatus, ConnectionAddress, ConnectionSummary};
 
 pub use milvus_client::{self as client, Client};
 pub use milvus_transport::{self as transport, ConnectionConfig, SecretString};
+
+/// The README's examples, compiled with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
