@@ -17,6 +17,8 @@ mod finite;
 mod half;
 mod rows;
 mod split;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use batch::{Batch, Write};
 pub(crate) use bind::bind_columns;
