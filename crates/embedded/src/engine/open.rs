@@ -1,0 +1,158 @@
+//! Opening: catalog, segments and deletions are read, the log is replayed on top, orphans are removed.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::draft::apply_part;
+use super::flush::{SegmentRecord, decode_bitmap};
+use super::writer::Writer;
+use super::{Clock, Draft, Engine, Segment, SegmentView, Snapshot, State};
+use crate::catalog::Catalog;
+use crate::error::MilvusError;
+use crate::storage::{StorageError, Store, Table, aligned_copy, decode_record};
+
+impl Engine {
+    /// Brings a store to life.
+    pub(crate) fn start(store: Store) -> Result<Self, MilvusError> {
+        let catalog = Catalog::load(&store)?;
+        let mut snapshots: HashMap<u64, Snapshot> = catalog
+            .all_collections()
+            .map(|record| (record.id, Snapshot::empty(Arc::clone(record))))
+            .collect();
+        let mut known = HashSet::new();
+        load_segments(&store, &mut snapshots, &mut known)?;
+        let newest = replay(&store, &mut snapshots)?;
+        store.remove_orphans(|id| known.contains(&id))?;
+        let clock = Arc::new(Clock::above(newest.max(read_clock(&store)?)));
+        let collections = snapshots
+            .into_iter()
+            .map(|(id, snapshot)| (id, Arc::new(snapshot)))
+            .collect();
+        let state = State {
+            catalog: Arc::new(catalog),
+            collections: Arc::new(collections),
+        };
+        let state = bootstrap(&store, &clock, state)?;
+        let store = Arc::new(store);
+        let state = Arc::new(ArcSwap::from_pointee(state));
+        let writer = Writer::start(Arc::clone(&store), Arc::clone(&state), Arc::clone(&clock))
+            .map_err(|error| {
+                super::writer::internal(format!("could not start the writer thread: {error}"))
+            })?;
+        Ok(Self {
+            store,
+            state,
+            clock,
+            writer,
+        })
+    }
+}
+
+fn bootstrap(store: &Store, clock: &Clock, state: State) -> Result<State, MilvusError> {
+    let mut draft = Draft::new(state, clock, store);
+    let now = clock.next();
+    let (catalog, writes) = draft.catalog_mut();
+    catalog.bootstrap(now, writes)?;
+    if !draft.writes.is_empty() {
+        store.commit_synced(&draft.writes)?;
+    }
+    Ok(draft.state)
+}
+
+fn read_clock(store: &Store) -> Result<u64, StorageError> {
+    let bytes = store.get(Table::Meta, b"clock")?;
+    Ok(bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .map_or(0, u64::from_le_bytes))
+}
+
+/// The two numbers of a key of `segments`, `deletions` or `log`.
+fn split_key(store: &Store, key: &[u8]) -> Result<(u64, u64), StorageError> {
+    let damaged = || {
+        StorageError::corrupt(
+            store.catalog_path(),
+            "a key",
+            format!("{} bytes instead of 16", key.len()),
+        )
+    };
+    let (first, second) = key.split_first_chunk::<8>().ok_or_else(damaged)?;
+    let second: [u8; 8] = second.try_into().map_err(|_| damaged())?;
+    Ok((u64::from_be_bytes(*first), u64::from_be_bytes(second)))
+}
+
+fn load_segments(
+    store: &Store,
+    snapshots: &mut HashMap<u64, Snapshot>,
+    known: &mut HashSet<u64>,
+) -> Result<(), StorageError> {
+    let mut deletions = HashMap::new();
+    store.scan(Table::Deletions, |key, value| {
+        deletions.insert(split_key(store, key)?, value.to_vec());
+        Ok(())
+    })?;
+    let mut found = Vec::new();
+    store.scan(Table::Segments, |key, value| {
+        let record: SegmentRecord = serde_json::from_slice(value).map_err(|error| {
+            StorageError::corrupt(store.catalog_path(), "a segment record", error.to_string())
+        })?;
+        found.push((split_key(store, key)?, record));
+        Ok(())
+    })?;
+    for ((collection, id), record) in found {
+        known.insert(id);
+        let Some(snapshot) = snapshots.get_mut(&collection) else {
+            continue;
+        };
+        let Some(partition) = snapshot.partitions.get_mut(&record.partition) else {
+            continue;
+        };
+        let file = store.open_segment(id)?;
+        if file.rows() as u64 != record.rows {
+            let detail = format!(
+                "the catalog says {} rows, the file has {}",
+                record.rows,
+                file.rows()
+            );
+            return Err(StorageError::corrupt(
+                store.catalog_path(),
+                format!("the record of segment {id:016x}"),
+                detail,
+            ));
+        }
+        let mut view = SegmentView::new(Segment::in_file(id, record.bytes as usize, file));
+        if let Some(bytes) = deletions.get(&(collection, id)) {
+            let bitmap = decode_bitmap(bytes, view.segment.rows(), &store.catalog_path(), id)?;
+            view.deleted = Some(Arc::new(bitmap));
+        }
+        Arc::make_mut(partition).segments.push(view);
+    }
+    Ok(())
+}
+
+/// Applies the log in the order of its timestamps. Gives the newest timestamp.
+fn replay(store: &Store, snapshots: &mut HashMap<u64, Snapshot>) -> Result<u64, MilvusError> {
+    let mut newest = 0;
+    let mut refused = None;
+    let path = store.catalog_path();
+    store.scan(Table::Log, |key, value| {
+        let (collection, timestamp) = split_key(store, key)?;
+        newest = newest.max(timestamp);
+        let Some(snapshot) = snapshots.get_mut(&collection) else {
+            return Ok(());
+        };
+        for part in decode_record(
+            &aligned_copy(value),
+            &path,
+            &format!("log record {timestamp} of collection {collection}"),
+        )? {
+            if let Err(error) = apply_part(snapshot, &part) {
+                refused.get_or_insert(error);
+            }
+        }
+        snapshot.timestamp = timestamp;
+        Ok(())
+    })?;
+    refused.map_or(Ok(newest), Err)
+}

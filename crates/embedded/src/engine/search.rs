@@ -1,0 +1,314 @@
+//! Search: an exact scan of the visible rows, the best of each segment, merged by score and then by primary key.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::SegmentView;
+use super::keys::{Key, Keys};
+use super::read::{BoundFilter, Reader, RowAddress};
+use crate::catalog::FieldRecord;
+use crate::column::{Bitmap, Column, Value};
+use crate::distance::{Hit as RowHit, Metric, Queries, ScanOptions, scan, scan_bm25};
+use crate::error::MilvusError;
+use crate::text::bm25::{Parameters, Scorer};
+
+/// What rows are compared with.
+#[derive(Clone, Debug)]
+pub(crate) enum Targets {
+    Vectors(Queries),
+    /// Terms (ascending) of texts with their counts, scored by BM25.
+    Texts(Vec<(Vec<u32>, Vec<f32>)>),
+}
+
+impl Targets {
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Vectors(queries) => queries.len(),
+            Self::Texts(texts) => texts.len(),
+        }
+    }
+}
+
+/// Bounds of a range search, by Milvus's rule: `radius` is the worse bound and excluded, `range_filter` the better one and included.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ScoreRange {
+    pub(crate) radius: Option<f32>,
+    pub(crate) range_filter: Option<f32>,
+}
+
+impl ScoreRange {
+    /// Leaves only scores that are worse than `bound`.
+    pub(crate) fn after(self, metric: Metric, bound: f32) -> Self {
+        let range_filter = match (metric.larger_is_better(), self.range_filter) {
+            (true, known) => bound.next_down().min(known.unwrap_or(f32::INFINITY)),
+            (false, known) => bound.next_up().max(known.unwrap_or(f32::NEG_INFINITY)),
+        };
+        Self {
+            range_filter: Some(range_filter),
+            ..self
+        }
+    }
+}
+
+/// At most `size` hits of each value of a field.
+#[derive(Clone, Debug)]
+pub(crate) struct Grouping {
+    pub(crate) field: FieldRecord,
+    pub(crate) size: usize,
+    /// Groups with fewer than `size` hits are left out.
+    pub(crate) strict: bool,
+}
+
+/// A search of one vector field.
+#[derive(Clone, Debug)]
+pub(crate) struct SearchRequest {
+    pub(crate) field: FieldRecord,
+    pub(crate) metric: Metric,
+    pub(crate) targets: Targets,
+    pub(crate) filter: Option<Arc<BoundFilter>>,
+    /// Hits (with grouping: groups) to give, after the offset.
+    pub(crate) limit: usize,
+    pub(crate) offset: usize,
+    pub(crate) range: ScoreRange,
+    pub(crate) grouping: Option<Grouping>,
+    /// Also the hits that are as good as the last one, so that an iterator that goes on after its score misses none.
+    pub(crate) with_ties: bool,
+}
+
+/// One hit.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Hit {
+    pub(crate) address: RowAddress,
+    pub(crate) key: Key,
+    pub(crate) score: f32,
+}
+
+/// A segment made ready: its vectors, its keys, and the rows to look at.
+struct Prepared<'a> {
+    segment: u32,
+    view: &'a SegmentView,
+    vectors: Column,
+    keys: Column,
+    rows: Bitmap,
+}
+
+impl Reader {
+    /// Runs a search. Gives the hits of each target, best first.
+    pub(crate) fn search(&self, request: &SearchRequest) -> Result<Vec<Vec<Hit>>, MilvusError> {
+        let segments = self.segments();
+        let mut prepared = Vec::with_capacity(segments.len());
+        let primary = self.record().primary()?;
+        for (index, view) in segments.iter().enumerate() {
+            let rows = self.visible(view, request.filter.as_deref())?;
+            if !rows.none() {
+                let (vectors, keys) = (
+                    view.segment.column(&request.field)?,
+                    view.segment.column(primary)?,
+                );
+                prepared.push(Prepared {
+                    segment: index as u32,
+                    view,
+                    vectors,
+                    keys,
+                    rows,
+                });
+            }
+        }
+        let scorers = self.scorers(request)?;
+        let wanted = request.offset.saturating_add(request.limit);
+        if let Some(grouping) = &request.grouping {
+            let all = best(&prepared, request, &scorers, usize::MAX)?;
+            return all
+                .into_iter()
+                .map(|hits| group(&prepared, grouping, hits, request))
+                .collect();
+        }
+        // Rows inserted twice under one key count once; when that leaves too few, more are looked at.
+        let mut depth = wanted;
+        loop {
+            let found = best(&prepared, request, &scorers, depth)?;
+            let mut complete = true;
+            let mut answer = Vec::with_capacity(found.len());
+            for hits in found {
+                let exhausted = hits.len() < depth;
+                let hits = first_of_each_key(hits);
+                complete &= exhausted || is_complete(&hits, wanted, request.with_ties);
+                answer.push(cut(hits, request.offset, wanted, request.with_ties));
+            }
+            if complete {
+                return Ok(answer);
+            }
+            depth = depth.saturating_mul(2).max(2);
+        }
+    }
+
+    /// For texts: their terms weighted with the statistics of the whole collection.
+    fn scorers(&self, request: &SearchRequest) -> Result<Vec<Scorer>, MilvusError> {
+        let Targets::Texts(texts) = &request.targets else {
+            return Ok(Vec::new());
+        };
+        let statistics = self.snapshot.statistics(&request.field)?;
+        let index = self.record().index_on(&request.field.name);
+        let parameter = |name: &str, default: f32| {
+            index
+                .and_then(|index| index.params.get(name)?.parse().ok())
+                .unwrap_or(default)
+        };
+        let default = Parameters::default();
+        let parameters = Parameters {
+            k1: parameter("bm25_k1", default.k1),
+            b: parameter("bm25_b", default.b),
+        };
+        Ok(texts
+            .iter()
+            .map(|(terms, counts)| Scorer::new(terms, counts, &statistics, parameters))
+            .collect())
+    }
+}
+
+/// The best `depth` hits of all segments for each target, best first; equal scores by key.
+fn best(
+    prepared: &[Prepared<'_>],
+    request: &SearchRequest,
+    scorers: &[Scorer],
+    depth: usize,
+) -> Result<Vec<Vec<Hit>>, MilvusError> {
+    let mut all: Vec<Vec<Hit>> = vec![Vec::new(); request.targets.len()];
+    for part in prepared {
+        // Rows are in the order of their keys, so ties inside of a segment need no look at the keys.
+        let options = ScanOptions {
+            limit: depth,
+            allowed: Some(&part.rows),
+            radius: request.range.radius,
+            range_filter: request.range.range_filter,
+            ..ScanOptions::default()
+        };
+        let found: Vec<Vec<RowHit>> = match &request.targets {
+            Targets::Vectors(queries) => {
+                scan(&part.vectors, queries, &options).map_err(MilvusError::invalid)?
+            }
+            Targets::Texts(_) => {
+                let scan_one = |scorer| scan_bm25(&part.vectors, scorer, &options);
+                scorers
+                    .iter()
+                    .map(scan_one)
+                    .collect::<Result<_, _>>()
+                    .map_err(MilvusError::invalid)?
+            }
+        };
+        let keys = Keys::of(&part.keys)?;
+        for (hits, found) in all.iter_mut().zip(found) {
+            let address = |row: u32| RowAddress {
+                segment: part.segment,
+                row,
+            };
+            hits.extend(found.into_iter().map(|hit| Hit {
+                address: address(hit.row),
+                key: keys.get(hit.row as usize),
+                score: hit.score,
+            }));
+        }
+    }
+    let sign = if request.metric.larger_is_better() {
+        -1.0
+    } else {
+        1.0
+    };
+    for hits in &mut all {
+        hits.sort_by(|left, right| {
+            (left.score * sign)
+                .total_cmp(&(right.score * sign))
+                .then_with(|| left.key.cmp(&right.key))
+        });
+        hits.truncate(depth);
+    }
+    Ok(all)
+}
+
+/// Whether no further hit could belong to the answer.
+fn is_complete(hits: &[Hit], wanted: usize, with_ties: bool) -> bool {
+    let Some(last_wanted) = wanted.checked_sub(1).and_then(|last| hits.get(last)) else {
+        return wanted == 0;
+    };
+    // Whether the last wanted hit has more of its score is known only when a worse one was seen.
+    !with_ties
+        || hits
+            .last()
+            .is_some_and(|last| last.score != last_wanted.score)
+}
+
+fn cut(mut hits: Vec<Hit>, offset: usize, wanted: usize, with_ties: bool) -> Vec<Hit> {
+    let last = wanted
+        .checked_sub(1)
+        .and_then(|last| hits.get(last))
+        .map(|hit| hit.score)
+        .filter(|_| with_ties);
+    let ties = last.map_or(0, |score| {
+        hits[wanted..]
+            .iter()
+            .take_while(|hit| hit.score == score)
+            .count()
+    });
+    hits.truncate(wanted.saturating_add(ties));
+    hits.drain(..offset.min(hits.len()));
+    hits
+}
+
+fn first_of_each_key(hits: Vec<Hit>) -> Vec<Hit> {
+    let mut seen = HashSet::with_capacity(hits.len());
+    hits.into_iter()
+        .filter(|hit| seen.insert(hit.key.clone()))
+        .collect()
+}
+
+/// A value to group by.
+#[derive(PartialEq, Eq, Hash)]
+enum GroupValue {
+    Null,
+    Number(i64),
+    Text(String),
+}
+
+/// Up to `limit` groups after the first `offset` ones, in the order of their best hits, each group's hits together.
+fn group(
+    prepared: &[Prepared<'_>],
+    grouping: &Grouping,
+    hits: Vec<Hit>,
+    request: &SearchRequest,
+) -> Result<Vec<Hit>, MilvusError> {
+    let mut columns = HashMap::new();
+    for part in prepared {
+        columns.insert(part.segment, part.view.segment.column(&grouping.field)?);
+    }
+    let mut order: Vec<Vec<Hit>> = Vec::new();
+    let mut places: HashMap<GroupValue, usize> = HashMap::new();
+    let full = |group: &Vec<Hit>| group.len() >= grouping.size;
+    for hit in first_of_each_key(hits) {
+        let Some(column) = columns.get(&hit.address.segment) else {
+            continue;
+        };
+        let value = match column.value(hit.address.row as usize) {
+            Value::Int(number) | Value::Timestamptz(number) => GroupValue::Number(number),
+            Value::Bool(flag) => GroupValue::Number(i64::from(flag)),
+            Value::Varchar(text) => GroupValue::Text(text.to_owned()),
+            _ => GroupValue::Null,
+        };
+        let next = order.len();
+        let place = *places.entry(value).or_insert(next);
+        if place == next {
+            order.push(Vec::new());
+        }
+        if let Some(group) = order.get_mut(place).filter(|group| !full(group)) {
+            group.push(hit);
+        }
+    }
+    let kept = order
+        .into_iter()
+        .filter(|group| !grouping.strict || full(group));
+    Ok(kept
+        .skip(request.offset)
+        .take(request.limit)
+        .flatten()
+        .collect())
+}

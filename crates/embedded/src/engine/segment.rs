@@ -1,0 +1,155 @@
+//! A segment: rows that never change, sorted by primary key, in memory (growing) or in a mapped file (sealed).
+//!
+//! The same type for both, so that every read is written once. Columns of a file are checked and viewed at their first use and kept.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::keys::Keys;
+use crate::catalog::{DefaultValue, FieldRecord, TIMESTAMP_FIELD};
+use crate::column::{Column, ColumnType, Value, Values};
+use crate::error::{MilvusError, MilvusErrorKind};
+use crate::storage::ImageReader;
+
+/// Immutable rows.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    /// Number of the file, 0 for rows in memory.
+    pub(crate) id: u64,
+    rows: usize,
+    bytes: usize,
+    file: Option<ImageReader>,
+    /// Columns in memory, or those of the file that were read so far.
+    columns: Mutex<HashMap<i64, Column>>,
+}
+
+impl Segment {
+    /// Rows in memory. `columns` are sorted by the primary key.
+    pub(crate) fn in_memory(rows: usize, columns: Vec<(i64, Column)>) -> Self {
+        let bytes = columns.iter().map(|(_, column)| column.byte_size()).sum();
+        Self {
+            id: 0,
+            rows,
+            bytes,
+            file: None,
+            columns: Mutex::new(columns.into_iter().collect()),
+        }
+    }
+
+    /// Rows in a file.
+    pub(crate) fn in_file(id: u64, bytes: usize, file: ImageReader) -> Self {
+        Self {
+            id,
+            rows: file.rows(),
+            bytes,
+            file: Some(file),
+            columns: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// The column as it was written, or `None` when the field is younger than the segment.
+    pub(crate) fn stored(&self, field: i64) -> Result<Option<Column>, MilvusError> {
+        let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(column) = columns.get(&field) {
+            return Ok(Some(column.clone()));
+        }
+        let Some(file) = &self.file else {
+            return Ok(None);
+        };
+        let column = file.column(field)?;
+        if let Some(column) = &column {
+            columns.insert(field, column.clone());
+        }
+        Ok(column)
+    }
+
+    /// The column of a field of the schema; its default or nulls when the segment is older than the field.
+    pub(crate) fn column(&self, field: &FieldRecord) -> Result<Column, MilvusError> {
+        if let Some(column) = self.stored(field.id)? {
+            if column.column_type() != field.column_type() {
+                let message = format!(
+                    "field {} is a {} in segment {:016x}",
+                    field.name,
+                    column.column_type(),
+                    self.id
+                );
+                return Err(MilvusError::new(MilvusErrorKind::Internal, message));
+            }
+            return Ok(column);
+        }
+        let column = default_column(field, self.rows)?;
+        self.columns
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(field.id, column.clone());
+        Ok(column)
+    }
+
+    /// The column of row timestamps.
+    pub(crate) fn timestamps(&self) -> Result<Column, MilvusError> {
+        let column = self.stored(TIMESTAMP_FIELD)?;
+        column.ok_or_else(|| {
+            MilvusError::new(
+                MilvusErrorKind::Internal,
+                format!("segment {:016x} has no timestamps", self.id),
+            )
+        })
+    }
+}
+
+/// The rows of a field that nobody gave values: its default, or nulls.
+pub(crate) fn default_column(field: &FieldRecord, rows: usize) -> Result<Column, MilvusError> {
+    let kind = field.column_type();
+    let value = match &field.default {
+        None if kind == ColumnType::Json && field.dynamic => Value::Json(b"{}"),
+        None => Value::Null,
+        Some(default) => default_value(kind, default),
+    };
+    Column::constant(kind, value, rows).map_err(|error| {
+        MilvusError::invalid(format!("default value of field {}: {error}", field.name))
+    })
+}
+
+/// A default as a cell.
+pub(crate) fn default_value(kind: ColumnType, default: &DefaultValue) -> Value<'_> {
+    match default {
+        DefaultValue::Bool(value) => Value::Bool(*value),
+        DefaultValue::Int(value) if kind == ColumnType::Timestamptz => Value::Timestamptz(*value),
+        DefaultValue::Int(value) => Value::Int(*value),
+        DefaultValue::Float(value) => Value::Float(*value),
+        DefaultValue::Double(value) => Value::Double(*value),
+        DefaultValue::String(text) if kind == ColumnType::Geometry => {
+            Value::Geometry(text.as_bytes())
+        }
+        DefaultValue::String(text) => Value::Varchar(text),
+        DefaultValue::Bytes(bytes) => Value::Json(bytes),
+    }
+}
+
+/// The timestamps of a column made by [`Segment::timestamps`].
+pub(crate) fn timestamp_values(column: &Column) -> &[i64] {
+    match column.values() {
+        Values::Int64(values) => values,
+        _ => &[],
+    }
+}
+
+/// Rows of `keys` (a sorted column of `segment`) that hold one of the `wanted` keys.
+pub(crate) fn rows_with_keys(keys: &Column, wanted: &Column) -> Result<Vec<usize>, MilvusError> {
+    let (keys, wanted) = (Keys::of(keys)?, Keys::of(wanted)?);
+    Ok((0..wanted.len())
+        .flat_map(|row| keys.equal_range(&wanted, row))
+        .collect())
+}

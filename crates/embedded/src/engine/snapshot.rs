@@ -1,0 +1,146 @@
+//! What readers work on: the catalog and the segments of every collection, at one moment.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Segment;
+use crate::catalog::{Catalog, CollectionRecord, FieldRecord};
+use crate::column::{Bitmap, Values};
+use crate::error::MilvusError;
+use crate::text::bm25::Statistics;
+
+/// A segment and which of its rows are deleted.
+#[derive(Clone, Debug)]
+pub(crate) struct SegmentView {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) deleted: Option<Arc<Bitmap>>,
+    /// Whether the file knows these deletions without the log.
+    pub(crate) deletions_saved: bool,
+}
+
+impl SegmentView {
+    pub(crate) fn new(segment: Segment) -> Self {
+        Self {
+            segment: Arc::new(segment),
+            deleted: None,
+            deletions_saved: true,
+        }
+    }
+
+    /// Rows that are not deleted.
+    pub(crate) fn alive(&self) -> usize {
+        self.segment.rows() - self.deleted.as_ref().map_or(0, |deleted| deleted.count())
+    }
+
+    /// The set of rows that are not deleted.
+    pub(crate) fn alive_rows(&self) -> Bitmap {
+        let mut rows = Bitmap::full(self.segment.rows());
+        if let Some(deleted) = &self.deleted {
+            rows.subtract(deleted);
+        }
+        rows
+    }
+}
+
+/// Segments of a partition, the older first, the growing ones last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PartitionSnapshot {
+    pub(crate) segments: Vec<SegmentView>,
+}
+
+/// A collection.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) record: Arc<CollectionRecord>,
+    pub(crate) partitions: BTreeMap<u64, Arc<PartitionSnapshot>>,
+    /// Of the last request that changed the rows.
+    pub(crate) timestamp: u64,
+    /// Term statistics by field, made when a search first needs them.
+    statistics: Mutex<HashMap<i64, Arc<Statistics>>>,
+}
+
+impl Clone for Snapshot {
+    /// A copy is made to be changed, so what was computed from the rows stays behind.
+    fn clone(&self) -> Self {
+        Self {
+            record: Arc::clone(&self.record),
+            partitions: self.partitions.clone(),
+            timestamp: self.timestamp,
+            statistics: Mutex::default(),
+        }
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn empty(record: Arc<CollectionRecord>) -> Self {
+        let partitions = record
+            .partitions
+            .iter()
+            .map(|partition| (partition.id, Arc::default()))
+            .collect();
+        Self {
+            record,
+            partitions,
+            timestamp: 0,
+            statistics: Mutex::default(),
+        }
+    }
+
+    /// All segments of some partitions.
+    pub(crate) fn segments_of<'a>(
+        &'a self,
+        partitions: &'a [u64],
+    ) -> impl Iterator<Item = &'a SegmentView> {
+        partitions
+            .iter()
+            .filter_map(|id| self.partitions.get(id))
+            .flat_map(|partition| &partition.segments)
+    }
+
+    /// All segments.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &SegmentView> {
+        self.partitions
+            .values()
+            .flat_map(|partition| &partition.segments)
+    }
+
+    /// Term statistics of a BM25 field over all rows that are not deleted, whatever the filter of a search.
+    pub(crate) fn statistics(&self, field: &FieldRecord) -> Result<Arc<Statistics>, MilvusError> {
+        let mut known = self
+            .statistics
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(statistics) = known.get(&field.id) {
+            return Ok(Arc::clone(statistics));
+        }
+        let mut all = Statistics::default();
+        for view in self.segments() {
+            let column = view.segment.column(field)?;
+            let Values::SparseFloatVector(rows) = column.values() else {
+                continue;
+            };
+            for row in view.alive_rows().ones().filter(|row| column.is_valid(*row)) {
+                let (terms, counts) = rows.get(row);
+                all.add(terms, counts);
+            }
+        }
+        let all = Arc::new(all);
+        known.insert(field.id, Arc::clone(&all));
+        Ok(all)
+    }
+
+    /// Rows and bytes that only the log has.
+    pub(crate) fn growing(&self) -> (usize, usize) {
+        let growing = self.segments().filter(|view| !view.segment.is_sealed());
+        growing.fold((0, 0), |(rows, bytes), view| {
+            (rows + view.segment.rows(), bytes + view.segment.bytes())
+        })
+    }
+}
+
+/// Everything, at one moment. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) collections: Arc<HashMap<u64, Arc<Snapshot>>>,
+}

@@ -1,0 +1,138 @@
+//! The Milvus service of an embedded database: every call that the everyday work of an SDK makes, answered in this process.
+//!
+//! Invariant: a failure is answered in the message's own status with Milvus's numbers, as a Milvus proxy does it, so that clients can't tell the difference.
+//! Work that reads files or scans rows runs on blocking threads, as many at a time as the machine has cores.
+
+mod access;
+mod aliases;
+mod answer;
+mod collections;
+mod databases;
+mod deleting;
+mod field_data;
+mod filters;
+mod indexes;
+mod loading;
+mod maintenance;
+mod parameters;
+mod partitions;
+mod querying;
+mod routes;
+mod schema;
+mod search_parameters;
+mod searching;
+mod users;
+mod writing;
+
+use std::sync::Arc;
+
+use milvus_protocol::server::MilvusServiceServer;
+use tokio::sync::Semaphore;
+
+use crate::engine::{Engine, Location, OpenError, Options, Reader, State};
+use crate::error::{MilvusError, MilvusErrorKind};
+
+/// An open embedded database. Cheap to clone; the files are closed with the last handle of the process.
+///
+/// ```
+/// use milvus_embedded::{Location, Options, open};
+///
+/// let database = open(Location::Memory("example".to_owned()), Options::default())?;
+/// let service = database.service(); // a tower service for `milvus.proto.milvus.MilvusService`
+/// # let _ = service;
+/// # Ok::<(), milvus_embedded::OpenError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    engine: Arc<Engine>,
+    scans: Arc<Semaphore>,
+}
+
+/// The tower service type of an embedded database.
+pub type EmbeddedService = MilvusServiceServer<Embedded>;
+
+/// Opens a database, makes it when it doesn't exist, or joins the handle that this process already has.
+///
+/// # Errors
+/// When another process has it open (the text says who, and how to share it), when files can't be read or written, and when they are damaged.
+pub fn open(location: impl Into<Location>, options: Options) -> Result<Embedded, OpenError> {
+    let engine = crate::engine::open(&location.into(), &options)?;
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    Ok(Embedded {
+        engine,
+        scans: Arc::new(Semaphore::new(cores.max(2))),
+    })
+}
+
+impl Embedded {
+    /// The service: clonable, answers `http::Request`s of gRPC with `http::Response`s, in process or behind a port. Needs a tokio runtime.
+    pub fn service(&self) -> EmbeddedService {
+        MilvusServiceServer::new(self.clone())
+    }
+
+    /// Runs work that may block or take long away from the async threads.
+    async fn blocking<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine) -> Result<R, MilvusError> + Send + 'static,
+    ) -> Result<R, MilvusError> {
+        let permit = Arc::clone(&self.scans)
+            .acquire_owned()
+            .await
+            .map_err(|_| MilvusError::closed())?;
+        let engine = Arc::clone(&self.engine);
+        let outcome = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work(&engine)
+        });
+        let panicked = |_| {
+            MilvusError::new(
+                MilvusErrorKind::Internal,
+                "the request hit a fault of the engine; nothing was changed",
+            )
+        };
+        outcome.await.map_err(panicked)?
+    }
+}
+
+/// The collection to read, its loaded partitions of those asked for.
+fn reader(
+    engine: &Engine,
+    state: &State,
+    database: &str,
+    collection: &str,
+    partitions: &[String],
+) -> Result<Reader, MilvusError> {
+    let record = state.catalog.collection(database, collection)?;
+    let not_loaded = |what: String| {
+        MilvusError::new(
+            MilvusErrorKind::CollectionNotLoaded,
+            format!("{what}: collection not loaded[collection={}]", record.name),
+        )
+    };
+    let mut ids = Vec::new();
+    for name in partitions {
+        let partition = record.partition(name)?;
+        if !record.is_loaded(partition) {
+            return Err(not_loaded(format!("partition {name} is not loaded")));
+        }
+        ids.push(partition.id);
+    }
+    if partitions.is_empty() {
+        ids.extend(
+            record
+                .partitions
+                .iter()
+                .filter(|partition| record.is_loaded(partition))
+                .map(|partition| partition.id),
+        );
+        if ids.is_empty() {
+            return Err(not_loaded(
+                "collection is not loaded; call load_collection first".to_owned(),
+            ));
+        }
+    }
+    let snapshot = state.collections.get(&record.id).cloned();
+    let snapshot =
+        snapshot.ok_or_else(|| MilvusError::collection_not_found(database, collection))?;
+    Ok(Reader::new(snapshot, ids, engine.clock().now()))
+}

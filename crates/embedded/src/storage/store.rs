@@ -1,0 +1,581 @@
+//! The store of one database: tables, log and segment files behind one commit.
+//!
+//! The invariant: when [`Store::commit`] returns an error that says "not applied", the files hold the state before it; when it can't know, it says so and
+//! refuses further writes. A failed fsync is never tried again, because the kernel may have dropped the pages that it could not write.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::backend::{CatalogFile, FileHealth};
+use super::filesystem::FileSystem;
+use super::image::{u32_at, u64_at};
+use super::lock::FolderLock;
+use super::{Durability, ImageReader, StorageError, encode_image};
+use crate::column::Column;
+
+/// The version of `docs/embedded-format.md` that this program writes.
+const FORMAT_VERSION: u32 = 1;
+/// Pages that redb keeps. The log is written once and read only at open, so more would only take memory from the segments' pages.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// The tables of `catalog.redb`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    Meta,
+    Databases,
+    Collections,
+    Access,
+    Segments,
+    Deletions,
+    Log,
+}
+
+impl Table {
+    const ALL: [Self; 7] = [
+        Self::Meta,
+        Self::Databases,
+        Self::Collections,
+        Self::Access,
+        Self::Segments,
+        Self::Deletions,
+        Self::Log,
+    ];
+
+    fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+        TableDefinition::new(match self {
+            Self::Meta => "meta",
+            Self::Databases => "databases",
+            Self::Collections => "collections",
+            Self::Access => "access",
+            Self::Segments => "segments",
+            Self::Deletions => "deletions",
+            Self::Log => "log",
+        })
+    }
+}
+
+/// One change of a table.
+#[derive(Debug, Clone)]
+pub(crate) enum Write {
+    /// The value is the pieces one after the other.
+    Put(Table, Vec<u8>, Vec<Bytes>),
+    Remove(Table, Vec<u8>),
+    /// Removes the keys from the first (inclusive) to the second (inclusive).
+    RemoveRange(Table, Vec<u8>, Vec<u8>),
+}
+
+/// Whether writes are possible.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Health {
+    #[default]
+    Good,
+    /// The last commit failed and redb could not be reopened yet; `expected` is the `sequence` that the failed commit would have left.
+    Interrupted {
+        expected: u64,
+    },
+    ReadOnly(String),
+}
+
+#[derive(Debug)]
+struct Inner {
+    database: Option<Database>,
+    sequence: u64,
+    health: Health,
+}
+
+/// The files of one open database.
+#[derive(Debug)]
+pub(crate) struct Store {
+    filesystem: Arc<dyn FileSystem>,
+    folder: PathBuf,
+    durability: Durability,
+    file_health: Arc<FileHealth>,
+    inner: Mutex<Inner>,
+    unsynced: AtomicBool,
+    _lock: Option<FolderLock>,
+}
+
+impl Store {
+    /// Opens the database in `folder`, which is made when absent. `shared_lock` is false for memory, which no other process can reach.
+    pub(crate) fn open(
+        filesystem: Arc<dyn FileSystem>,
+        folder: &Path,
+        durability: Durability,
+        locked: bool,
+    ) -> Result<Self, StorageError> {
+        let failed = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| StorageError::file(action, path, source)
+        };
+        let segments = folder.join("segments");
+        filesystem
+            .create_folder(folder)
+            .map_err(failed("create the folder", folder))?;
+        let lock = if locked {
+            Some(FolderLock::acquire(folder)?)
+        } else {
+            None
+        };
+        filesystem
+            .create_folder(&segments)
+            .map_err(failed("create the folder", &segments))?;
+        let file_health = Arc::new(FileHealth::default());
+        create_database(&*filesystem, folder)?;
+        let database = open_database(&*filesystem, folder, &file_health)?;
+        let store = Self {
+            filesystem,
+            folder: folder.to_owned(),
+            durability,
+            file_health,
+            inner: Mutex::new(Inner {
+                database: Some(database),
+                sequence: 0,
+                health: Health::Good,
+            }),
+            unsynced: AtomicBool::new(false),
+            _lock: lock,
+        };
+        store.read_meta()?;
+        // The names themselves must survive a crash before anything in them is acknowledged.
+        store
+            .filesystem
+            .sync_folder(folder)
+            .map_err(failed("sync the folder", folder))?;
+        if let Some(parent) = folder
+            .parent()
+            .filter(|parent| locked && !parent.as_os_str().is_empty())
+        {
+            let _ = store.filesystem.sync_folder(parent);
+        }
+        Ok(store)
+    }
+
+    fn read_meta(&self) -> Result<(), StorageError> {
+        let version = self.get(Table::Meta, b"version")?;
+        match version.as_deref().map(|bytes| u32_at(bytes, 0)) {
+            None => Err(StorageError::corrupt(
+                self.catalog_path(),
+                "the version",
+                "it is missing",
+            )),
+            Some(found) if found > FORMAT_VERSION => Err(StorageError::TooNew {
+                path: self.folder.clone(),
+                found,
+                supported: FORMAT_VERSION,
+            }),
+            Some(_) => {
+                let sequence = self.get(Table::Meta, b"sequence")?;
+                self.lock().sequence = sequence.map_or(0, |bytes| u64_at(&bytes, 0));
+                Ok(())
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.lock().health.clone()
+    }
+
+    pub(crate) fn catalog_path(&self) -> PathBuf {
+        self.folder.join("catalog.redb")
+    }
+
+    /// Applies all of `writes` in one transaction. With full durability they have been fsynced when it returns.
+    ///
+    /// # Errors
+    /// `NotApplied` when the files are as before; `Unknown` when that can't be told; `ReadOnly` when nothing was tried.
+    pub(crate) fn commit(&self, writes: &[Write]) -> Result<(), StorageError> {
+        let immediate = self.durability == Durability::Full;
+        self.commit_with(writes, immediate)
+    }
+
+    /// As [`Store::commit`], fsynced whatever the durability: for transactions after which files are removed.
+    pub(crate) fn commit_synced(&self, writes: &[Write]) -> Result<(), StorageError> {
+        self.commit_with(writes, true)
+    }
+
+    /// Makes everything acknowledged so far durable. Does nothing when it is.
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        if self.unsynced.load(Ordering::Acquire) {
+            self.commit_with(&[], true)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn commit_with(&self, writes: &[Write], immediate: bool) -> Result<(), StorageError> {
+        let mut inner = self.lock();
+        self.recover(&mut inner)?;
+        let next = inner.sequence + 1;
+        let Some(database) = &inner.database else {
+            return Err(self.not_applied("the catalog is closed"));
+        };
+        match transact(database, writes, next, immediate) {
+            Ok(()) => {
+                inner.sequence = next;
+                self.unsynced.store(!immediate, Ordering::Release);
+                Ok(())
+            }
+            Err(error) => self.after_failure(&mut inner, next, error),
+        }
+    }
+
+    /// Decides what a failed transaction means for the file, by looking at it afresh.
+    fn after_failure(
+        &self,
+        inner: &mut Inner,
+        next: u64,
+        error: redb::Error,
+    ) -> Result<(), StorageError> {
+        let detail = error.to_string();
+        if self.file_health.sync_failed.load(Ordering::Acquire) {
+            let reason = format!(
+                "an fsync of {} failed ({detail})",
+                self.catalog_path().display()
+            );
+            inner.health = Health::ReadOnly(reason);
+            return Err(StorageError::Unknown {
+                path: self.folder.clone(),
+                detail,
+            });
+        }
+        // Acknowledged commits that were never synced live only in the redb handle that just failed: dropping it would lose them silently.
+        if self.unsynced.load(Ordering::Acquire) {
+            inner.health = Health::ReadOnly(format!(
+                "a write failed ({detail}) while earlier ones were not yet synced"
+            ));
+            return Err(StorageError::Unknown {
+                path: self.folder.clone(),
+                detail,
+            });
+        }
+        inner.health = Health::Interrupted { expected: next };
+        inner.database = None;
+        match self.recover(inner) {
+            Ok(()) if inner.sequence == next => Ok(()),
+            Ok(()) => Err(self.not_applied(&detail)),
+            Err(StorageError::ReadOnly { .. }) => Err(StorageError::Unknown {
+                path: self.folder.clone(),
+                detail,
+            }),
+            Err(_) => Err(self.not_applied(&detail)),
+        }
+    }
+
+    /// Reopens redb after an interrupted commit, and finds out which side of that commit the file is on.
+    fn recover(&self, inner: &mut Inner) -> Result<(), StorageError> {
+        let expected = match &inner.health {
+            Health::Good => return Ok(()),
+            Health::ReadOnly(reason) => {
+                return Err(StorageError::ReadOnly {
+                    path: self.folder.clone(),
+                    reason: reason.clone(),
+                });
+            }
+            Health::Interrupted { expected } => *expected,
+        };
+        let first_try = inner.database.is_none() && inner.sequence + 1 == expected;
+        let database =
+            open_database(&*self.filesystem, &self.folder, &self.file_health).map_err(|error| {
+                self.not_applied(&format!("the catalog can't be reopened yet: {error}"))
+            })?;
+        let found = get(&database, Table::Meta, b"sequence")
+            .map_err(|error| self.not_applied(&error.to_string()))?;
+        let found = found.map_or(0, |bytes| u64_at(&bytes, 0));
+        if !first_try || found > expected || found + 1 < expected {
+            let reason = format!(
+                "the catalog has transaction {found} where {} was expected",
+                expected - 1
+            );
+            inner.health = Health::ReadOnly(reason.clone());
+            return Err(StorageError::ReadOnly {
+                path: self.folder.clone(),
+                reason,
+            });
+        }
+        inner.database = Some(database);
+        inner.sequence = found;
+        inner.health = Health::Good;
+        Ok(())
+    }
+
+    fn not_applied(&self, detail: &str) -> StorageError {
+        StorageError::NotApplied {
+            path: self.folder.clone(),
+            detail: detail.to_owned(),
+        }
+    }
+
+    /// One value, or `None`.
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        let inner = self.lock();
+        let Some(database) = &inner.database else {
+            return Err(self.not_applied("the catalog is closed"));
+        };
+        get(database, table, key).map_err(|error| self.damaged(&error))
+    }
+
+    /// Calls `visit` with every key and value of a table, in the order of the keys.
+    pub(crate) fn scan(
+        &self,
+        table: Table,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let inner = self.lock();
+        let Some(database) = &inner.database else {
+            return Err(self.not_applied("the catalog is closed"));
+        };
+        let read = || -> Result<_, redb::Error> {
+            let transaction = database.begin_read()?;
+            Ok(transaction.open_table(table.definition())?)
+        };
+        let rows = read().map_err(|error| self.damaged(&error))?;
+        for entry in rows.iter().map_err(|error| self.damaged(&error.into()))? {
+            let (key, value) = entry.map_err(|error| self.damaged(&error.into()))?;
+            visit(key.value(), value.value())?;
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, error: &redb::Error) -> StorageError {
+        StorageError::corrupt(self.catalog_path(), "a page", error.to_string())
+    }
+
+    fn segment_path(&self, segment: u64) -> PathBuf {
+        self.folder
+            .join("segments")
+            .join(format!("{segment:016x}.seg"))
+    }
+
+    /// Writes and fsyncs a segment file. It is an orphan until a commit names it.
+    pub(crate) fn write_segment(
+        &self,
+        segment: u64,
+        rows: usize,
+        columns: &[(i64, Column)],
+    ) -> Result<u64, StorageError> {
+        if let Health::ReadOnly(reason) = self.health() {
+            return Err(StorageError::ReadOnly {
+                path: self.folder.clone(),
+                reason,
+            });
+        }
+        let path = self.segment_path(segment);
+        let image = encode_image(rows, columns);
+        let write = || {
+            let file = self.filesystem.create(&path)?;
+            let mut offset = 0;
+            for piece in image.pieces.iter().filter(|piece| !piece.is_empty()) {
+                file.write_at(offset, piece)?;
+                offset += piece.len() as u64;
+            }
+            Ok(file)
+        };
+        let file = write().map_err(|error: std::io::Error| {
+            // The half-written file would only hold space that the disk may be short of.
+            let _ = self.filesystem.remove(&path);
+            self.not_applied(&format!("could not write {}: {error}", path.display()))
+        })?;
+        let folder = self.folder.join("segments");
+        let synced = file
+            .sync()
+            .and_then(|()| self.filesystem.sync_folder(&folder));
+        synced.map_err(|error| {
+            self.lock().health =
+                Health::ReadOnly(format!("an fsync of {} failed ({error})", path.display()));
+            StorageError::NotApplied {
+                path: self.folder.clone(),
+                detail: format!("could not fsync {}: {error}", path.display()),
+            }
+        })?;
+        Ok(image.length as u64)
+    }
+
+    /// Maps a segment file and checks its header and directory.
+    pub(crate) fn open_segment(&self, segment: u64) -> Result<ImageReader, StorageError> {
+        let path = self.segment_path(segment);
+        let bytes = self
+            .filesystem
+            .map(&path)
+            .map_err(|source| StorageError::file("open the segment", &path, source))?;
+        ImageReader::open(bytes, &path, true)
+    }
+
+    /// Removes a segment file that no commit names any more. Failing is harmless: it is an orphan, removed at the next open.
+    pub(crate) fn remove_segment(&self, segment: u64) {
+        if let Err(error) = self.filesystem.remove(&self.segment_path(segment)) {
+            tracing::warn!(segment, %error, "could not remove a segment file; the next open will");
+        }
+    }
+
+    /// Removes the segment files that `keep` refuses.
+    pub(crate) fn remove_orphans(&self, keep: impl Fn(u64) -> bool) -> Result<(), StorageError> {
+        let folder = self.folder.join("segments");
+        let names = self
+            .filesystem
+            .list(&folder)
+            .map_err(|source| StorageError::file("list", &folder, source))?;
+        for name in names {
+            let id = name
+                .strip_suffix(".seg")
+                .filter(|id| id.len() == 16)
+                .and_then(|id| u64::from_str_radix(id, 16).ok());
+            if let Some(id) = id.filter(|id| !keep(*id)) {
+                self.remove_segment(id);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Err(error) = self.sync() {
+            tracing::error!(folder = %self.folder.display(), %error, "could not sync at close; writes since the last sync may be lost");
+        }
+    }
+}
+
+fn open_database(
+    filesystem: &dyn FileSystem,
+    folder: &Path,
+    health: &Arc<FileHealth>,
+) -> Result<Database, StorageError> {
+    let path = folder.join("catalog.redb");
+    open_redb(filesystem, &path, health)
+}
+
+fn open_redb(
+    filesystem: &dyn FileSystem,
+    path: &Path,
+    health: &Arc<FileHealth>,
+) -> Result<Database, StorageError> {
+    let file = filesystem
+        .open(path)
+        .map_err(|source| StorageError::file("open", path, source))?;
+    let backend = CatalogFile {
+        file,
+        health: Arc::clone(health),
+    };
+    Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        // Every page of the committed trees is checked here, so that damage is an error now and not a surprise later. It
+        // reads what replay reads anyway.
+        .set_check_integrity_on_open(true)
+        .create_with_backend(backend)
+        .map_err(|error| catalog_error(path, error.into()))
+}
+
+/// Makes the catalog under another name first: a crash on the way leaves no half-made catalog behind.
+fn create_database(filesystem: &dyn FileSystem, folder: &Path) -> Result<(), StorageError> {
+    let path = folder.join("catalog.redb");
+    if filesystem.exists(&path) {
+        return Ok(());
+    }
+    let segments = folder.join("segments");
+    let names = filesystem
+        .list(&segments)
+        .map_err(|source| StorageError::file("list", &segments, source))?;
+    if names.iter().any(|name| name.ends_with(".seg")) {
+        let detail = "it is missing, but there are segments that it must describe";
+        return Err(StorageError::corrupt(&path, "the catalog", detail));
+    }
+    let draft = folder.join("catalog.new");
+    let failed = |action| {
+        let draft = draft.clone();
+        move |source| StorageError::file(action, draft, source)
+    };
+    filesystem.create(&draft).map_err(failed("create"))?;
+    let database = open_redb(filesystem, &draft, &Arc::default())?;
+    let create_tables = || -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
+        for table in Table::ALL {
+            transaction.open_table(table.definition())?;
+        }
+        transaction
+            .open_table(Table::Meta.definition())?
+            .insert(&b"version"[..], &FORMAT_VERSION.to_le_bytes()[..])?;
+        transaction.commit()?;
+        Ok(())
+    };
+    create_tables().map_err(|error| catalog_error(&draft, error))?;
+    drop(database);
+    let file = filesystem.open(&draft).map_err(failed("open"))?;
+    file.sync().map_err(failed("sync"))?;
+    filesystem.rename(&draft, &path).map_err(failed("rename"))?;
+    filesystem
+        .sync_folder(folder)
+        .map_err(failed("sync the folder of"))
+}
+
+fn catalog_error(path: &Path, error: redb::Error) -> StorageError {
+    match error {
+        redb::Error::Io(source) => StorageError::file("open", path, source),
+        other => StorageError::corrupt(path, "the catalog", other.to_string()),
+    }
+}
+
+fn transact(
+    database: &Database,
+    writes: &[Write],
+    sequence: u64,
+    immediate: bool,
+) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(if immediate {
+        redb::Durability::Immediate
+    } else {
+        redb::Durability::None
+    })?;
+    for write in writes {
+        match write {
+            Write::Put(table, key, pieces) => {
+                let mut rows = transaction.open_table(table.definition())?;
+                match pieces.as_slice() {
+                    [one] => drop(rows.insert(key.as_slice(), &one[..])?),
+                    many => {
+                        let mut value =
+                            rows.insert_reserve(key.as_slice(), many.iter().map(Bytes::len).sum())?;
+                        let mut rest = value.as_mut();
+                        for piece in many {
+                            let (place, after) = rest.split_at_mut(piece.len());
+                            place.copy_from_slice(piece);
+                            rest = after;
+                        }
+                    }
+                }
+            }
+            Write::Remove(table, key) => drop(
+                transaction
+                    .open_table(table.definition())?
+                    .remove(key.as_slice())?,
+            ),
+            Write::RemoveRange(table, first, last) => {
+                let mut rows = transaction.open_table(table.definition())?;
+                rows.retain_in(first.as_slice()..=last.as_slice(), |_, _| false)?;
+            }
+        }
+    }
+    transaction
+        .open_table(Table::Meta.definition())?
+        .insert(&b"sequence"[..], &sequence.to_le_bytes()[..])?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn get(database: &Database, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let rows = transaction.open_table(table.definition())?;
+    Ok(rows.get(key)?.map(|value| value.value().to_vec()))
+}
