@@ -39,12 +39,24 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    /// The time that is left; `None` when there is no limit.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Settings for a request that is a part of this one.
+    pub(crate) fn settings(&self) -> CallSettings {
+        CallSettings {
+            timeout: self.remaining(),
+            request_id: self.request_id.clone(),
+        }
+    }
+
     /// The options of a call made now.
     fn options(&self) -> CallOptions {
         let mut options = CallOptions::default();
-        options.timeout = self
-            .deadline
-            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        options.timeout = self.remaining();
         options.request_id.clone_from(&self.request_id);
         options
     }
@@ -129,7 +141,7 @@ impl Client {
         match self.connection().call_with(rpc, request, options).await {
             Ok(answer) => Ok(answer),
             Err(error) if error.kind() == ErrorKind::Unimplemented => {
-                Err(self.missing(feature, Some(error)))
+                Err(self.refused(feature, error).await)
             }
             Err(error) => Err(Error::Connection(error)),
         }

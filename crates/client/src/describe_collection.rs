@@ -64,7 +64,7 @@ impl Client {
 pub struct DescribeCollection {
     client: Client,
     collection: String,
-    settings: CallSettings,
+    pub(crate) settings: CallSettings,
 }
 
 request!(DescribeCollection => CollectionDescription);
@@ -142,14 +142,11 @@ impl TryFrom<DescribeCollectionResponse> for CollectionDescription {
             )
         })?;
         let mut schema = CollectionSchema::from(schema);
-        let name = if answer.collection_name.is_empty() {
-            schema.name.clone()
-        } else {
-            answer.collection_name
-        };
+        // Milvus 2.3 repeats the alias that was asked for beside the schema, which has the own name.
         if schema.name.is_empty() {
-            schema.name.clone_from(&name);
+            schema.name = answer.collection_name;
         }
+        let name = schema.name.clone();
         Ok(Self {
             name,
             id: answer.collection_id,

@@ -9,12 +9,14 @@
 //! waited for it) and shows no credential.
 
 mod invalid;
+mod task;
 mod write;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use invalid::{InvalidValue, Rule};
+pub use task::TaskFailed;
 pub use write::IncompleteWrite;
 
 /// The error of every verb of this crate.
@@ -33,6 +35,8 @@ pub enum Error {
     /// A write of many rows stopped part-way; says which rows were acknowledged, which may have been
     /// applied and which were never sent.
     IncompleteWrite(Arc<IncompleteWrite>),
+    /// Something that the server had accepted and worked on came to nothing.
+    TaskFailed(Arc<TaskFailed>),
     /// The answer does not have the form that was asked for.
     UnexpectedAnswer(Arc<UnexpectedAnswer>),
 }
@@ -171,6 +175,13 @@ impl Error {
         }))
     }
 
+    pub(crate) fn task_failed(task: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::TaskFailed(Arc::new(TaskFailed {
+            task: task.into(),
+            reason: reason.into(),
+        }))
+    }
+
     pub(crate) fn answer(reading: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::UnexpectedAnswer(Arc::new(UnexpectedAnswer {
             reading: reading.into(),
@@ -187,6 +198,7 @@ impl fmt::Display for Error {
             Self::InvalidRequest(error) => error.fmt(formatter),
             Self::MissingFeature(error) => error.fmt(formatter),
             Self::IncompleteWrite(error) => error.fmt(formatter),
+            Self::TaskFailed(error) => error.fmt(formatter),
             Self::UnexpectedAnswer(error) => error.fmt(formatter),
         }
     }

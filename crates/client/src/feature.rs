@@ -7,8 +7,11 @@
 //!
 //! Invariant: a feature stands here once, with the version of Milvus that brought it.
 
-use milvus_transport::Error as ConnectionError;
 use std::sync::Arc;
+
+use milvus_protocol::milvus::GetVersionRequest;
+use milvus_protocol::rpc;
+use milvus_transport::Error as ConnectionError;
 
 use crate::client::Client;
 use crate::error::{Error, MissingFeature, Result};
@@ -92,12 +95,36 @@ impl Client {
     }
 
     pub(crate) fn missing(&self, feature: Feature, source: Option<ConnectionError>) -> Error {
+        self.missing_from(feature, self.server_version(), source)
+    }
+
+    /// What a server lacks that has just said so. Where the handshake told a name instead of a version (as
+    /// Milvus Lite does), the server is asked for its version, so that the error can state it.
+    pub(crate) async fn refused(&self, feature: Feature, refusal: ConnectionError) -> Error {
+        let mut version = self.server_version();
+        if parse_version(&version).is_none() {
+            let asked = self
+                .connection()
+                .call(&rpc::GET_VERSION, GetVersionRequest {});
+            if let Ok(answer) = asked.await {
+                version = answer.version;
+            }
+        }
+        self.missing_from(feature, version, Some(refusal))
+    }
+
+    fn missing_from(
+        &self,
+        feature: Feature,
+        server_version: String,
+        source: Option<ConnectionError>,
+    ) -> Error {
         Error::MissingFeature(Arc::new(MissingFeature {
             feature: feature.name.to_owned(),
             since: feature
                 .since
                 .map(|(major, minor)| format!("{major}.{minor}")),
-            server_version: self.server_version(),
+            server_version,
             address: self.connection().address().to_owned(),
             source,
         }))

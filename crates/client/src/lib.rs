@@ -46,6 +46,7 @@
 
 #[macro_use]
 mod call;
+pub mod admin;
 mod cache;
 mod client;
 mod consistency;
@@ -55,6 +56,7 @@ mod error;
 mod feature;
 mod filter;
 mod ids;
+mod metric_type;
 mod read;
 mod results;
 pub mod schema;
@@ -65,10 +67,11 @@ pub use consistency::ConsistencyLevel;
 pub use data::{Column, ColumnItem, SparseVector, bf16_bits, f16_bits, f32_of_bf16, f32_of_f16};
 pub use describe_collection::{CollectionDescription, DescribeCollection};
 pub use error::{
-    Error, IncompleteWrite, InvalidRequest, InvalidValue, MissingFeature, Result, Rule,
+    Error, IncompleteWrite, InvalidRequest, InvalidValue, MissingFeature, Result, Rule, TaskFailed,
     UnexpectedAnswer,
 };
 pub use filter::FilterValue;
+pub use metric_type::MetricType;
 pub use milvus_transport::Connection;
 pub use read::{AnnSearch, Count, Get, HybridSearch, Order, Query, QueryVector, Rerank, Search};
 pub use results::{ColumnValue, Hit, Hits, Id, Ids, ResultColumn, Rows, SearchResults};

@@ -80,7 +80,7 @@ impl CollectionSchema {
 }
 
 impl FieldSchema {
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.name.is_empty() {
             return Err(refused("field name", "is empty"));
         }
