@@ -8,7 +8,6 @@
 use std::error::Error;
 use std::hint::black_box;
 use std::sync::Barrier;
-use std::time::Instant;
 
 use milvus_connections::{ConnectionParams, Connections};
 use milvus_testkit::fault::{FaultServer, FaultServerOptions};
@@ -61,28 +60,36 @@ fn report(name: &str, lookup: impl Fn(&Connections) + Sync, connections: &Connec
     println!("{line}");
 }
 
-/// Nanoseconds of processor time for one lookup: threads beyond the processors take turns.
+/// Nanoseconds of processor time for one lookup, so that a busy machine doesn't count: a thread that waits for another
+/// one's cache line is on the processor, one that waits for its turn is not.
 fn cost(threads: usize, lookup: &(impl Fn(&Connections) + Sync), connections: &Connections) -> f64 {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let start = Barrier::new(threads + 1);
-    let elapsed = std::thread::scope(|scope| {
+    let start = Barrier::new(threads);
+    let used: u64 = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|_| {
                 scope.spawn(|| {
                     start.wait();
+                    let before = processor_nanoseconds();
                     for _ in 0..LOOKUPS {
                         lookup(connections);
                     }
+                    processor_nanoseconds() - before
                 })
             })
             .collect();
-        start.wait();
-        let began = Instant::now();
-        for worker in workers {
-            let _ = worker.join();
-        }
-        began.elapsed()
+        workers
+            .into_iter()
+            .filter_map(|worker| worker.join().ok())
+            .sum()
     });
-    let in_parallel = threads.min(processors) as f64;
-    elapsed.as_nanos() as f64 * in_parallel / threads as f64 / f64::from(LOOKUPS)
+    used as f64 / threads as f64 / f64::from(LOOKUPS)
+}
+
+/// Linux's count for the calling thread; 0 where there is none.
+fn processor_nanoseconds() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ')
+        .next()
+        .and_then(|first| first.parse().ok())
+        .unwrap_or(0)
 }

@@ -142,7 +142,7 @@ impl fmt::Display for Error {
             Self::NotBuiltIn { alias, address } => write!(
                 f,
                 "can't open {address:?} for the alias {alias:?}: the embedded engine is not built in. \
-                 Build milvus-connections with its feature `embedded`, or give the address of a Milvus server."
+                 Give the address of a Milvus server, or use a build of milvus-connections that has the engine (cargo feature `embedded`)."
             ),
             Self::NoRuntime => f.write_str(
                 "connect() needs a tokio runtime. Call it inside one (`#[tokio::main]`), or use the blocking form: `connections().blocking()`.",
