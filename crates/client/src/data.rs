@@ -7,6 +7,8 @@
 //! Invariant: a `Batch` holds only what the schema allows; whatever breaks a rule was reported with its
 //! row, field and rule before anything was sent.
 
+#[cfg(feature = "arrow")]
+mod arrow;
 mod batch;
 mod bind;
 mod builder;

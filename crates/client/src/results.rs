@@ -6,6 +6,8 @@
 //!
 //! Invariant: decoding an answer allocates for each column, never for each row.
 
+#[cfg(feature = "arrow")]
+mod arrow;
 mod column;
 mod de;
 mod hits;

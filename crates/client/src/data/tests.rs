@@ -17,9 +17,10 @@ use crate::results::Rows;
 use crate::schema::{CollectionSchema, DataType, FieldSchema};
 
 fn described(schema: CollectionSchema) -> CollectionDescription {
-    let mut description = CollectionDescription::default();
-    description.schema = schema;
-    description
+    CollectionDescription {
+        schema,
+        ..CollectionDescription::default()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

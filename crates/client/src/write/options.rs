@@ -94,6 +94,22 @@ macro_rules! row_input {
                 self
             }
 
+            /// Adds the columns of an Arrow record batch.
+            ///
+            /// # Errors
+            /// [`Error::InvalidRequest`](crate::Error::InvalidRequest) when a column has a type that no
+            /// field has.
+            #[cfg(feature = "arrow")]
+            pub fn record_batch(
+                mut self,
+                batch: &arrow_array::RecordBatch,
+            ) -> $crate::error::Result<Self> {
+                for (name, column) in Column::all_from(batch)? {
+                    self.input.column(name, column);
+                }
+                Ok(self)
+            }
+
             /// Gives rows: structs or maps with the names of fields. All are checked before anything is
             /// sent.
             pub fn rows<T: Serialize + Sync>(mut self, rows: &'a [T]) -> Self {
