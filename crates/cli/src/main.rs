@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `milvusctl`; all of it is in the library of the same name, where tests reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    milvusctl::main()
+}

@@ -89,8 +89,13 @@ impl ProfileEditor {
     /// Sets what the file says about an alias. Keys that stay keep their place and their comments; keys that are not in
     /// `params` go. Paths are written as they are given, and are read from the file's folder when they are relative.
     pub fn set(&mut self, alias: &str, params: &ConnectionParams) {
-        let entry = self.document.entry(alias);
-        let item = entry.or_insert_with(|| Item::Table(Table::new()));
+        if !self.document.contains_key(alias) {
+            let table = self.begin_table();
+            self.document.insert(alias, Item::Table(table));
+        }
+        let Some(item) = self.document.get_mut(alias) else {
+            return;
+        };
         let Some(table) = item.as_table_like_mut() else {
             return;
         };
@@ -112,6 +117,19 @@ impl ProfileEditor {
                 None => drop(table.insert(field.name(), Item::Value(value))),
             }
         }
+    }
+
+    /// A table for the end of the file. Comments that stand at the end stay above it.
+    fn begin_table(&mut self) -> Table {
+        let mut table = Table::new();
+        let trailing = self.document.trailing().as_str().unwrap_or_default();
+        if !trailing.trim().is_empty() {
+            table
+                .decor_mut()
+                .set_prefix(format!("{}\n\n", trailing.trim_end()));
+            self.document.set_trailing("");
+        }
+        table
     }
 
     /// Removes an alias; whether it was there.

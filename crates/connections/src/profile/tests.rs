@@ -144,6 +144,22 @@ fn the_environment_names_the_file_or_its_folder() {
 }
 
 #[test]
+fn a_new_alias_comes_after_the_comments_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.toml");
+    fs::write(&path, "# for all\n").unwrap();
+    let mut profile = ProfileEditor::open(&path).unwrap();
+    for alias in ["a", "b"] {
+        profile.set(alias, &ConnectionParams::address("localhost:1"));
+    }
+    profile.save().unwrap();
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        "# for all\n\n[a]\naddress = \"localhost:1\"\n\n[b]\naddress = \"localhost:1\"\n"
+    );
+}
+
+#[test]
 fn editing_keeps_comments_and_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("below/p.toml");
