@@ -24,7 +24,9 @@ pub(crate) struct CompletionsArguments {
 }
 
 /// The commands whose first argument is an alias.
-const TAKE_ALIASES: [&str; 6] = ["show", "remove", "explain", "ping", "doctor", "version"];
+const TAKE_ALIASES: [&str; 7] = [
+    "show", "remove", "rm", "explain", "ping", "doctor", "version",
+];
 
 pub(super) fn run(
     arguments: &CompletionsArguments,
