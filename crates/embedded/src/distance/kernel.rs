@@ -149,19 +149,25 @@ impl Decode for Single {
 
 impl Decode for Half {
     type Stored = u16;
-    /// Moves exponent and fraction into place and corrects the exponent's bias by a multiplication, which also makes subnormal
-    /// numbers right. Infinity and NaN get the largest exponent.
+
+    /// Moves exponent and fraction into place and corrects the exponent's bias. Infinity and NaN get the largest exponent. A
+    /// subnormal number gets an implied one that a subtraction takes off again; a multiplication would also make it right, but
+    /// processors are slow with subnormal operands.
     #[inline(always)]
     fn decode(stored: u16) -> f32 {
-        const BIAS: f32 = f32::from_bits((127 + 112) << 23);
-        const INFINITE: u32 = 0x1f << 23;
+        const EXPONENT: u32 = 0x1f << 23;
+        const BIAS: u32 = 112 << 23;
+        const IMPLIED_ONE: u32 = 113 << 23;
         let sign = (stored as u32 & 0x8000) << 16;
         let magnitude = (stored as u32 & 0x7fff) << 13;
-        let finite = (f32::from_bits(magnitude) * BIAS).to_bits();
-        let bits = if magnitude >= INFINITE {
-            magnitude | 0x7f80_0000
+        let exponent = magnitude & EXPONENT;
+        let subnormal = f32::from_bits(magnitude + IMPLIED_ONE) - f32::from_bits(IMPLIED_ONE);
+        let bits = if exponent == EXPONENT {
+            magnitude + BIAS + BIAS
+        } else if exponent == 0 {
+            subnormal.to_bits()
         } else {
-            finite
+            magnitude + BIAS
         };
         f32::from_bits(bits | sign)
     }
@@ -240,6 +246,23 @@ fn add_chunks<D: Decode, S: Step, const FUSED: bool, const N: usize>(
     }
 }
 
+/// Sum of the lanes, in halves: a chain of additions would take longer than the row.
+#[inline(always)]
+fn fold(lanes: &[f32; NARROW]) -> f32 {
+    let (mut eight, mut four) = ([0.0f32; 8], [0.0f32; 4]);
+    let mut lane = 0;
+    while lane < 8 {
+        eight[lane] = lanes[lane] + lanes[lane + 8];
+        lane += 1;
+    }
+    lane = 0;
+    while lane < 4 {
+        four[lane] = eight[lane] + eight[lane + 4];
+        lane += 1;
+    }
+    (four[0] + four[2]) + (four[1] + four[3])
+}
+
 /// Comparison of floats by a sum over their components: chunks of 64, then of 16, then one by one.
 pub(super) struct Sum<D, S>(std::marker::PhantomData<(D, S)>);
 
@@ -263,25 +286,20 @@ impl<D: Decode, S: Step> Kernel for Sum<D, S> {
         add_chunks::<D, S, FUSED, WIDE>(&mut sums, wide_query, wide_row);
         let mut folded = [0.0f32; NARROW];
         let mut lane = 0;
-        while lane < WIDE {
-            folded[lane % NARROW] += sums[lane];
+        while lane < NARROW {
+            folded[lane] = (sums[lane] + sums[lane + 16]) + (sums[lane + 32] + sums[lane + 48]);
             lane += 1;
         }
         let (narrow_query, query) = query.as_chunks::<NARROW>();
         let (narrow_row, row) = row.as_chunks::<NARROW>();
         add_chunks::<D, S, FUSED, NARROW>(&mut folded, narrow_query, narrow_row);
-        let mut total = 0.0;
+        let mut rest = 0.0;
         let mut at = 0;
         while at < query.len() && at < row.len() {
-            total = S::add::<FUSED>(total, query[at], D::decode(row[at]));
+            rest = S::add::<FUSED>(rest, query[at], D::decode(row[at]));
             at += 1;
         }
-        lane = 0;
-        while lane < NARROW {
-            total += folded[lane];
-            lane += 1;
-        }
-        total
+        fold(&folded) + rest
     }
 }
 
