@@ -18,7 +18,28 @@ pub(crate) struct MemoryFileSystem {
 
 #[derive(Debug, Default)]
 struct MemoryFile {
-    content: RwLock<Vec<u8>>,
+    content: RwLock<Content>,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    growing: Vec<u8>,
+    /// All of the bytes, once the file was mapped.
+    mapped: Option<Bytes>,
+}
+
+impl Content {
+    fn bytes(&self) -> &[u8] {
+        self.mapped.as_deref().unwrap_or(&self.growing)
+    }
+
+    /// The bytes to change; of a mapped file a copy, so that its readers keep what they have.
+    fn growing(&mut self) -> &mut Vec<u8> {
+        if let Some(bytes) = self.mapped.take() {
+            self.growing = bytes.to_vec();
+        }
+        &mut self.growing
+    }
 }
 
 fn out_of_bounds() -> io::Error {
@@ -36,12 +57,14 @@ impl RandomAccessFile for MemoryFile {
             .content
             .read()
             .unwrap_or_else(PoisonError::into_inner)
+            .bytes()
             .len() as u64)
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let content = self.content.read().unwrap_or_else(PoisonError::into_inner);
         let source = content
+            .bytes()
             .get(range(offset, out.len())?)
             .ok_or_else(out_of_bounds)?;
         out.copy_from_slice(source);
@@ -51,6 +74,7 @@ impl RandomAccessFile for MemoryFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut content = self.content.write().unwrap_or_else(PoisonError::into_inner);
         let range = range(offset, bytes.len())?;
+        let content = content.growing();
         if content.len() < range.end {
             content.resize(range.end, 0);
         }
@@ -63,6 +87,7 @@ impl RandomAccessFile for MemoryFile {
         self.content
             .write()
             .unwrap_or_else(PoisonError::into_inner)
+            .growing()
             .resize(length, 0);
         Ok(())
     }
@@ -104,8 +129,15 @@ impl FileSystem for MemoryFileSystem {
 
     fn map(&self, path: &Path) -> io::Result<Bytes> {
         let file = self.find(path).ok_or(io::ErrorKind::NotFound)?;
-        let content = file.content.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(aligned_copy(&content))
+        let mut content = file.content.write().unwrap_or_else(PoisonError::into_inner);
+        // A mapped file is hardly ever written again, so one copy serves the file and its readers.
+        let bytes = match &content.mapped {
+            Some(bytes) => bytes.clone(),
+            None => aligned_copy(&content.growing),
+        };
+        content.growing = Vec::new();
+        content.mapped = Some(bytes.clone());
+        Ok(bytes)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {

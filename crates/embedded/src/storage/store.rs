@@ -3,6 +3,7 @@
 //! The invariant: when [`Store::commit`] returns an error that says "not applied", the files hold the state before it; when it can't know, it says so and
 //! refuses further writes. A failed fsync is never tried again, because the kernel may have dropped the pages that it could not write.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -468,13 +469,23 @@ fn open_redb(
         file,
         health: Arc::clone(health),
     };
-    Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        // Every page of the committed trees is checked here, so that damage is an error now and not a surprise later. It
-        // reads what replay reads anyway.
-        .set_check_integrity_on_open(true)
-        .create_with_backend(backend)
-        .map_err(|error| catalog_error(path, error.into()))
+    let open = || {
+        Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            // Every page of the committed trees is checked here, so that damage is an error now and not a surprise later. It
+            // reads what replay reads anyway.
+            .set_check_integrity_on_open(true)
+            .create_with_backend(backend)
+    };
+    // redb meets some kinds of damage with a panic before its check is done.
+    match catch_unwind(AssertUnwindSafe(open)) {
+        Ok(opened) => opened.map_err(|error| catalog_error(path, error.into())),
+        Err(_) => Err(StorageError::corrupt(
+            path,
+            "the catalog",
+            "its structure contradicts itself",
+        )),
+    }
 }
 
 /// Makes the catalog under another name first: a crash on the way leaves no half-made catalog behind.
