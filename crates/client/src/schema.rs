@@ -20,5 +20,4 @@ pub use data_type::DataType;
 pub use default_value::DefaultValue;
 pub use field::{FieldSchema, StructArraySchema};
 pub use function::{FunctionSchema, FunctionType};
-#[allow(unused_imports, reason = "for the administrative requests")]
 pub(crate) use protocol::{map as protocol_map, pairs as protocol_pairs};

@@ -111,7 +111,6 @@ impl Schemas {
     }
 
     /// Forgets all collections of a database.
-    #[allow(dead_code, reason = "for the administrative requests")]
     pub(crate) fn forget_database(&self, database: &str) {
         let database = CollectionKey::new(database, "").database;
         lock(&self.0)

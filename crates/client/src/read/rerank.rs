@@ -7,9 +7,26 @@ use milvus_protocol::schema as wire;
 use serde_json::json;
 
 use super::target::parameter;
-use crate::schema::{FunctionSchema, FunctionType};
+use crate::schema::FunctionSchema;
 
 /// How the hits of several searches become one list.
+///
+/// ```
+/// use milvus_client::Rerank;
+/// use milvus_client::schema::{FunctionSchema, FunctionType};
+///
+/// let by_rank = Rerank::rrf();
+/// let mostly_the_second = Rerank::weighted([0.3, 0.7]);
+/// let newer_first = Rerank::Function(
+///     FunctionSchema::new("newer_first", FunctionType::Rerank)
+///         .input("year")
+///         .parameter("reranker", "decay")
+///         .parameter("function", "gauss")
+///         .parameter("origin", 2025)
+///         .parameter("scale", 10),
+/// );
+/// # let _ = (by_rank, mostly_the_second, newer_first);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Rerank {
@@ -50,26 +67,6 @@ impl Rerank {
             weights: weights.into_iter().map(Into::into).collect(),
             normalize: true,
         }
-    }
-
-    /// A reranking function, such as a model's or a decay.
-    ///
-    /// ```
-    /// use milvus_client::Rerank;
-    /// use milvus_client::schema::{FunctionSchema, FunctionType};
-    ///
-    /// let newer_first = Rerank::Function(
-    ///     FunctionSchema::new("newer_first", FunctionType::Rerank)
-    ///         .input("year")
-    ///         .parameter("reranker", "decay")
-    ///         .parameter("function", "gauss")
-    ///         .parameter("origin", 2025)
-    ///         .parameter("scale", 10),
-    /// );
-    /// # let _ = newer_first;
-    /// ```
-    pub fn function(name: impl Into<String>) -> FunctionSchema {
-        FunctionSchema::new(name, FunctionType::Rerank)
     }
 
     pub(super) fn parameters(&self) -> Vec<KeyValuePair> {
