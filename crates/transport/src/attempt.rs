@@ -13,13 +13,16 @@ use http::{HeaderValue, StatusCode};
 use milvus_protocol::rpc::{OperationClass, RpcInfo};
 use milvus_protocol::{DecodeError, EncodedMessage};
 use tokio::time::{Instant, Sleep};
+use tracing::Instrument as _;
 
-use crate::channel::StreamPermit;
+use crate::channel::{Channel, StreamPermit};
 use crate::credentials::Authorization;
 use crate::error::{Applied, ConnectError, Error, ErrorKind, GrpcCode, Phase, ServerAnswer};
 use crate::grpc::{Answer, Broken, CallMetadata, exchange};
 use crate::pool::budget::RETRY_COST;
+use crate::pool::establish::Route;
 use crate::pool::{Command, NoStream, Pool};
+use crate::telemetry;
 
 /// The first wait before a retry after a failure; doubles up to `LONGEST_WAIT`, with full jitter.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
@@ -72,12 +75,13 @@ pub(crate) async fn run(pool: &Pool, call: &Call<'_>, check: &mut Check<'_>) -> 
     loop {
         match attempts.next(timer.as_mut(), check).await {
             Next::Done => return Ok(()),
-            Next::Again => pool.statistics.retried(),
+            Next::Again => attempts.retried(),
             Next::Later(wait, error) => {
                 if !pool.options.retry || Instant::now() + wait >= call.deadline {
                     return Err(attempts.finished(error));
                 }
-                pool.statistics.retried();
+                telemetry::repeated(call, wait, &error);
+                attempts.retried();
                 attempts.last_answer = error.answer().cloned().or(attempts.last_answer);
                 tokio::time::sleep(wait).await;
             }
@@ -99,6 +103,11 @@ struct Attempts<'a> {
 }
 
 impl Attempts<'_> {
+    fn retried(&self) {
+        self.pool.statistics.retried();
+        self.pool.metrics.retried();
+    }
+
     async fn next(&mut self, mut timer: Pin<&mut Sleep>, check: &mut Check<'_>) -> Next {
         let permit = match self.pool.try_stream(self.call.message.len()) {
             Some(permit) => permit,
@@ -122,17 +131,29 @@ impl Attempts<'_> {
             }
         };
         self.made += 1;
+        let channel = permit.channel();
+        let span =
+            telemetry::attempt_span(self.call, self.made, channel, &self.route(channel).server);
         let request = self.metadata(&permit, &authorization).into_request();
-        let sender = permit.channel().sender.clone();
+        let sender = channel.sender.clone();
+        let sent = exchange(
+            sender,
+            request,
+            self.call.message,
+            self.pool.options.max_response_bytes,
+        );
         let outcome = tokio::select! {
             biased;
-            outcome = exchange(sender, request, self.call.message, self.pool.options.max_response_bytes) => outcome,
+            outcome = sent.instrument(span.clone()) => outcome,
             () = timer => {
                 // Whether the peer is slow or dead is for the driver to find out.
-                permit.channel().gauges.suspect();
+                channel.gauges.suspect();
+                telemetry::attempt_timed_out(&span);
                 return Next::Fail(self.unanswered());
             }
         };
+        telemetry::attempt_made(&span, &outcome);
+        drop(span);
         match outcome {
             Ok(answer) => {
                 drop(permit);
@@ -142,18 +163,21 @@ impl Attempts<'_> {
         }
     }
 
+    fn route(&self, channel: &Channel) -> &Route {
+        // A channel's endpoint is an index that its pool made; the first route stands in for none.
+        self.pool
+            .routes
+            .get(channel.endpoint)
+            .unwrap_or(&self.pool.routes[0])
+    }
+
     fn metadata<'m>(
         &'m self,
         permit: &'m StreamPermit,
         authorization: &'m Authorization,
     ) -> CallMetadata<'m> {
         let channel = permit.channel();
-        // A channel's endpoint is an index that its pool made; the first route stands in for none.
-        let route = self
-            .pool
-            .routes
-            .get(channel.endpoint)
-            .unwrap_or(&self.pool.routes[0]);
+        let route = self.route(channel);
         CallMetadata {
             secure: route.secure,
             authority: &route.authority,
@@ -171,7 +195,7 @@ impl Attempts<'_> {
             Broken::NotSent(_) => {
                 let channel = permit.channel();
                 channel.gauges.start_draining();
-                self.pool.command(Command::GoingAway(channel.id));
+                self.pool.command(Command::GoingAway(channel.id, None));
                 Next::Again
             }
             Broken::Refused(error) => {
@@ -346,6 +370,7 @@ impl Attempts<'_> {
     /// The server asks to slow down: it has not done anything, and the channel is as good as before.
     fn throttled(&mut self, answer: ServerAnswer) -> Next {
         self.pool.statistics.throttled();
+        self.pool.metrics.throttled();
         let bound = FIRST_THROTTLE
             .saturating_mul(2u32.saturating_pow(self.throttles))
             .min(LONGEST_THROTTLE);

@@ -17,6 +17,7 @@ use crate::global::{GlobalCluster, Primary, is_global};
 use crate::grpc::CallMetadata;
 use crate::in_process::{RequestBody, Service};
 use crate::pool::{Lease, NoStream, Pool, routes};
+use crate::telemetry::Metrics;
 
 pub(crate) enum Backend {
     Network(Lease),
@@ -24,6 +25,7 @@ pub(crate) enum Backend {
     InProcess {
         service: Box<dyn Service>,
         closed: AtomicBool,
+        metrics: Metrics,
     },
 }
 
@@ -113,8 +115,15 @@ impl Backend {
         match self {
             Self::Network(lease) if lease.is_open() => run_on(lease.pool(), call, check).await,
             Self::Global(cluster) => run_on_primary(cluster, call, address, check).await,
-            Self::InProcess { service, closed } if !closed.load(Ordering::Acquire) => {
-                run_in_process(&**service, call, address, check).await
+            Self::InProcess {
+                service,
+                closed,
+                metrics,
+            } if !closed.load(Ordering::Acquire) => {
+                let _counted = metrics.call_begins();
+                let outcome = run_in_process(&**service, call, address, check).await;
+                metrics.call_ended(call.info.name, call.began.elapsed(), &outcome);
+                outcome
             }
             _ => Err(closed_error(call, address)),
         }
@@ -153,11 +162,14 @@ pub(crate) async fn connected(lease: &Lease, deadline: Instant) -> Result<(), Co
 }
 
 async fn run_on(pool: &Arc<Pool>, call: &Call<'_>, check: &mut Check<'_>) -> Result<(), Error> {
+    let _counted = pool.metrics.call_begins();
     let outcome = attempt::run(pool, call, check).await;
+    let took = call.began.elapsed();
+    pool.metrics.call_ended(call.info.name, took, &outcome);
     match &outcome {
         Ok(()) => {
             pool.budget.success();
-            pool.statistics.succeeded(call.began.elapsed());
+            pool.statistics.succeeded(took);
         }
         Err(_) => pool.statistics.failed(),
     }

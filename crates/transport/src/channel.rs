@@ -6,7 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,11 @@ use h2::client::SendRequest;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+
+mod streams;
+
+use crate::http2::Keepalive;
+use streams::{Streams, Waiters};
 
 /// Names one channel for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
@@ -40,11 +45,9 @@ impl std::fmt::Display for ChannelId {
 
 /// What callers, the driver and the pool read and write of a channel while it lives.
 pub(crate) struct Gauges {
-    in_flight: AtomicU32,
+    streams: Streams,
     bytes_in_flight: AtomicUsize,
-    stream_limit: AtomicU32,
     calls: AtomicU64,
-    draining: AtomicBool,
     cut: AtomicBool,
     drained: Notify,
     suspected: Notify,
@@ -59,11 +62,9 @@ impl Gauges {
     pub(crate) fn new(released: Arc<Released>) -> Self {
         Self {
             released,
-            in_flight: AtomicU32::new(0),
+            streams: Streams::new(1),
             bytes_in_flight: AtomicUsize::new(0),
-            stream_limit: AtomicU32::new(1),
             calls: AtomicU64::new(0),
-            draining: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             drained: Notify::new(),
             suspected: Notify::new(),
@@ -75,8 +76,7 @@ impl Gauges {
 
     pub(crate) fn set_stream_limit(&self, limit: usize) {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        let before = self.stream_limit.swap(limit, Ordering::SeqCst);
-        if limit > before {
+        if self.streams.set_limit(limit) {
             self.released.all();
         }
     }
@@ -90,8 +90,7 @@ impl Gauges {
 
     /// No call may begin on this channel any more. Calls in flight go on.
     pub(crate) fn start_draining(&self) {
-        self.draining.store(true, Ordering::SeqCst);
-        if self.in_flight.load(Ordering::SeqCst) == 0 {
+        if self.streams.drain() {
             self.drained.notify_one();
         }
     }
@@ -100,7 +99,7 @@ impl Gauges {
     pub(crate) async fn drained(&self) {
         loop {
             self.drained.notified().await;
-            if self.draining.load(Ordering::SeqCst) && self.in_flight.load(Ordering::SeqCst) == 0 {
+            if self.streams.is_drained() {
                 return;
             }
         }
@@ -121,11 +120,11 @@ impl Gauges {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
+        self.streams.is_draining()
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.streams.taken()
     }
 
     pub(crate) fn bytes_in_flight(&self) -> usize {
@@ -133,7 +132,7 @@ impl Gauges {
     }
 
     pub(crate) fn stream_limit(&self) -> u32 {
-        self.stream_limit.load(Ordering::Relaxed)
+        self.streams.limit()
     }
 
     pub(crate) fn calls(&self) -> u64 {
@@ -165,26 +164,8 @@ impl Gauges {
         u64::try_from(self.age().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Takes one of the peer's streams if there is one and the channel does not drain.
-    fn take_stream(&self) -> bool {
-        let limit = self.stream_limit();
-        let taken = self
-            .in_flight
-            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, |now| {
-                (now < limit).then_some(now + 1)
-            })
-            .is_ok();
-        // Looked at after taking: either the one who drains sees our stream, or we see that it drains.
-        if taken && self.is_draining() {
-            self.give_stream_back();
-            return false;
-        }
-        taken
-    }
-
     fn give_stream_back(&self) {
-        let before = self.in_flight.fetch_sub(1, Ordering::SeqCst);
-        if before == 1 && self.is_draining() {
+        if self.streams.give_back() {
             self.drained.notify_one();
         }
     }
@@ -200,6 +181,7 @@ pub(crate) struct Channel {
     /// What Milvus's handshake gave us to send back with every call.
     pub(crate) identifier: Option<i64>,
     pub(crate) gauges: Arc<Gauges>,
+    pub(crate) keepalive: Keepalive,
     pub(crate) sender: SendRequest<Bytes>,
     pub(crate) driver: AbortHandle,
 }
@@ -207,14 +189,14 @@ pub(crate) struct Channel {
 /// Tells calls that wait for a stream that one was given back; shared by the channels of a pool.
 #[derive(Default)]
 pub(crate) struct Released {
-    waiting: AtomicUsize,
+    waiters: Waiters,
     notify: Notify,
 }
 
 impl Released {
     /// A wait that sees every stream given back from now on.
     pub(crate) fn wait(&self) -> WaitForStream<'_> {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.waiters.begin();
         WaitForStream {
             released: self,
             notified: self.notify.notified(),
@@ -226,7 +208,7 @@ impl Released {
     }
 
     fn one(&self) {
-        if self.waiting.load(Ordering::SeqCst) > 0 {
+        if self.waiters.anyone() {
             self.notify.notify_one();
         }
     }
@@ -242,7 +224,7 @@ pin_project_lite::pin_project! {
 
     impl PinnedDrop for WaitForStream<'_> {
         fn drop(this: Pin<&mut Self>) {
-            this.released.waiting.fetch_sub(1, Ordering::SeqCst);
+            this.released.waiters.end();
         }
     }
 }
@@ -281,7 +263,7 @@ impl std::fmt::Display for Peer {
 impl Channel {
     /// A stream for one call that sends `bytes`, if the peer has one left.
     pub(crate) fn try_stream(self: &Arc<Self>, bytes: usize) -> Option<StreamPermit> {
-        if !self.gauges.take_stream() {
+        if !self.gauges.streams.take() {
             return None;
         }
         self.gauges
@@ -339,28 +321,13 @@ impl Drop for StreamPermit {
 mod tests {
     use super::*;
 
-    #[test]
-    fn no_more_streams_are_taken_than_the_peer_allows() {
-        let gauges = Gauges::new(Arc::default());
-        gauges.set_stream_limit(2);
-        assert!(gauges.take_stream());
-        assert!(gauges.take_stream());
-        assert!(!gauges.take_stream());
-        gauges.give_stream_back();
-        assert!(gauges.take_stream());
-        gauges.set_stream_limit(0);
-        gauges.give_stream_back();
-        gauges.give_stream_back();
-        assert!(!gauges.take_stream());
-    }
-
     #[tokio::test]
     async fn a_draining_channel_gives_no_stream_and_ends_with_its_last_call() {
         let gauges = Gauges::new(Arc::default());
         gauges.set_stream_limit(10);
-        assert!(gauges.take_stream());
+        assert!(gauges.streams.take());
         gauges.start_draining();
-        assert!(!gauges.take_stream());
+        assert!(!gauges.streams.take());
         let mut drained = std::pin::pin!(gauges.drained());
         assert!(
             std::future::poll_fn(|cx| std::task::Poll::Ready(drained.as_mut().poll(cx)))

@@ -12,6 +12,7 @@ use milvus_protocol::milvus::{ConnectRequest, ConnectResponse};
 use milvus_protocol::rpc::{self, OperationClass, Rpc};
 use milvus_protocol::{EncodedMessage, decode_message, encode_grpc_frame};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::attempt::{self, Call};
 use crate::backend::Backend;
@@ -24,6 +25,7 @@ use crate::handshake::{Judge, ServerDescription};
 use crate::in_process::{RequestBody, Tower};
 use crate::pool::{Command, Pool};
 use crate::status::{ConnectionState, ConnectionStatus};
+use crate::telemetry::{self, Metrics, ServerName};
 
 /// What servers call the database that calls go to when they name none.
 const DEFAULT_DATABASE: &str = "default";
@@ -55,6 +57,7 @@ pub struct Connection {
 struct Shared {
     alias: Arc<str>,
     address: Arc<str>,
+    server: ServerName,
     config: ConnectionConfig,
     backend: Backend,
 }
@@ -127,6 +130,7 @@ impl Connection {
         let shared = Arc::new(Shared {
             alias,
             address,
+            server: ServerName::of_target(&config.target),
             config,
             backend,
         });
@@ -168,10 +172,12 @@ impl Connection {
         let backend = Backend::InProcess {
             service,
             closed: false.into(),
+            metrics: Metrics::register(&address),
         };
         Ok(Self {
             shared: Arc::new(Shared {
                 alias,
+                server: ServerName::of_target(&config.target),
                 address,
                 config,
                 backend,
@@ -316,10 +322,19 @@ impl Connection {
             deadline,
             alias: &self.shared.alias,
         };
-        self.shared
+        let facts = telemetry::CallSpan {
+            server: &self.shared.server,
+            database: &self.database.name,
+        };
+        let span = telemetry::call_span(&call, &facts);
+        let outcome = self
+            .shared
             .backend
             .run(&call, &self.shared.address, check)
-            .await
+            .instrument(span.clone())
+            .await;
+        telemetry::call_ended(&span, &outcome);
+        outcome
     }
 
     fn error(&self, kind: ErrorKind, phase: Phase, detail: impl Into<String>) -> Error {

@@ -299,7 +299,7 @@ async fn walk_to_http2(
         Arc::new(Gauges::new(Arc::default())),
         Arc::clone(&first_bytes),
         keepalive,
-        || (),
+        |_| (),
     );
     let driver = Driver::spawn(async move { drop(over.send(driving.await)) });
     tokio::select! {

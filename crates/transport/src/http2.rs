@@ -56,9 +56,12 @@ pub(crate) enum End {
 }
 
 impl End {
-    /// True when the peer complained about our pings (RFC 9113: ENHANCE_YOUR_CALM; gRPC: `too_many_pings`).
-    pub(crate) fn is_enhance_your_calm(&self) -> bool {
-        matches!(self, Self::Lost(Some(error)) if error.is_remote() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM))
+    /// What the peer said when it ended the connection.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Lost(Some(error)) if error.is_remote() => error.reason(),
+            _ => None,
+        }
     }
 
     /// What happened, as a clause.
@@ -82,15 +85,15 @@ pub(crate) struct Keepalive {
     pub(crate) timeout: Duration,
 }
 
-/// Drives one connection to its end. `on_goaway` is called once when the peer announces the end and calls may still be
-/// in flight.
+/// Drives one connection to its end. `on_goaway` is called once, with the reason, when the peer announces the end and
+/// calls may still be in flight.
 pub(crate) async fn drive(
     mut connection: Connection<Stream, Bytes>,
     mut probe: SendRequest<Bytes>,
     gauges: Arc<Gauges>,
     first_bytes: Arc<FirstBytes>,
     keepalive: Keepalive,
-    on_goaway: impl FnOnce(),
+    on_goaway: impl FnOnce(Option<Reason>),
 ) -> End {
     let ping_pong = connection.ping_pong();
     let mut on_goaway = Some(on_goaway);
@@ -99,11 +102,11 @@ pub(crate) async fn drive(
         gauges.set_stream_limit(probe.current_max_send_streams());
         if polled.is_pending()
             && on_goaway.is_some()
-            && let Poll::Ready(Err(_)) = probe.poll_ready(cx)
+            && let Poll::Ready(Err(error)) = probe.poll_ready(cx)
             && let Some(on_goaway) = on_goaway.take()
         {
             gauges.start_draining();
-            on_goaway();
+            on_goaway(error.reason());
         }
         polled
     }));

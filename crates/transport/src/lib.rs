@@ -28,6 +28,7 @@ mod statistics;
 mod status;
 mod streaming;
 mod target;
+mod telemetry;
 mod tls;
 
 pub use channel::ChannelId;

@@ -34,6 +34,7 @@ use crate::handshake::ServerDescription;
 use crate::http2::End;
 use crate::options::ConnectionOptions;
 use crate::statistics::Statistics;
+use crate::telemetry::Metrics;
 use budget::RetryBudget;
 use establish::Route;
 
@@ -51,8 +52,8 @@ pub(crate) enum Command {
     Wake,
     /// The ready channels are crowded.
     Grow,
-    /// The peer of this channel announced the end.
-    GoingAway(ChannelId),
+    /// The peer of this channel announced the end, for this reason.
+    GoingAway(ChannelId, Option<h2::Reason>),
     /// This channel is over.
     Ended(ChannelId, End),
     /// The credentials have changed.
@@ -96,6 +97,7 @@ pub(crate) struct Pool {
     pub(crate) authorization: AuthorizationCache,
     pub(crate) budget: RetryBudget,
     pub(crate) statistics: Statistics,
+    pub(crate) metrics: Metrics,
     pub(crate) server: ArcSwap<ServerDescription>,
     pub(crate) events: broadcast::Sender<Event>,
     ready: ArcSwap<Ready>,
@@ -119,8 +121,10 @@ impl Pool {
     /// Makes a pool and starts its task on the current runtime.
     pub(crate) fn start(config: &ConnectionConfig, routes: Vec<Route>) -> Arc<Self> {
         let (commands, received) = mpsc::unbounded_channel();
+        let address = config.target.address();
         let pool = Arc::new(Self {
-            address: config.target.address().into(),
+            metrics: Metrics::register(&address),
+            address: address.into(),
             routes: routes.into_iter().map(Arc::new).collect(),
             options: config.options.clone(),
             authorization: AuthorizationCache::new(config.credentials.clone()),
@@ -155,6 +159,7 @@ impl Pool {
     }
 
     pub(crate) fn emit(&self, kind: crate::event::EventKind) {
+        self.metrics.pool_event(&kind);
         // Without a listener there is nobody to tell.
         let _ = self.events.send(Event::now(kind));
     }
@@ -182,7 +187,7 @@ impl Pool {
         if let Some(permit) = self.try_stream(bytes) {
             return Ok(permit);
         }
-        let _waiting = Waiting::begin(&self.waiting);
+        let _waiting = (Waiting::begin(&self.waiting), self.metrics.wait_begins());
         let mut changed = self.changed.subscribe();
         loop {
             changed.borrow_and_update();
@@ -256,6 +261,8 @@ impl Pool {
 
     /// What the task does to show a new state.
     fn publish(&self, ready: Ready) {
+        self.metrics
+            .channels(ready.channels.len(), ready.draining.len());
         self.ready.store(Arc::new(ready));
         self.changed.send_replace(());
     }

@@ -84,6 +84,8 @@ pub struct ChannelStatus {
     pub calls: u64,
     /// Seconds since it was opened.
     pub age_seconds: f64,
+    /// Seconds of silence after which the peer is pinged; twice as many for each time that a peer complained.
+    pub keepalive_seconds: f64,
     /// The last round trip of a ping, in microseconds; `None` before the first.
     pub round_trip_micros: Option<u64>,
 }
@@ -156,6 +158,7 @@ impl ChannelStatus {
             bytes_in_flight: gauges.bytes_in_flight(),
             calls: gauges.calls(),
             age_seconds: gauges.age().as_secs_f64(),
+            keepalive_seconds: channel.keepalive.interval.as_secs_f64(),
             round_trip_micros: gauges.round_trip().map(micros),
         }
     }

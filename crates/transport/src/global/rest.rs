@@ -57,7 +57,7 @@ pub(super) async fn get(
             Arc::new(Gauges::new(Arc::default())),
             first_bytes,
             keepalive,
-            || (),
+            |_| (),
         );
         let _driver = Driver::spawn(async move { drop(driving.await) });
         poll_fn(|cx| sender.poll_ready(cx)).await.map_err(broken)?;

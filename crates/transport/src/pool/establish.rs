@@ -26,6 +26,7 @@ use crate::grpc::{Answer, Broken, CallMetadata, exchange, new_request_id};
 use crate::handshake::{Exchange, Greeting, greet};
 use crate::http2::{End, Keepalive, drive, handshake};
 use crate::target::{Endpoint, Host};
+use crate::telemetry::ServerName;
 use crate::tls::TlsOptions;
 
 /// An answer to a handshake has some hundred bytes.
@@ -35,6 +36,8 @@ const MAX_HANDSHAKE_ANSWER: usize = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) address: Arc<str>,
+    /// The same for telemetry.
+    pub(crate) server: ServerName,
     pub(crate) place: Place,
     pub(crate) secure: bool,
     pub(crate) authority: Authority,
@@ -88,6 +91,7 @@ pub(crate) struct Established {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) greeting: Greeting,
     pub(crate) gauges: Arc<Gauges>,
+    pub(crate) keepalive: Keepalive,
     pub(crate) sender: SendRequest<Bytes>,
     pub(crate) driver: Driver,
 }
@@ -128,7 +132,7 @@ pub(crate) struct Opened {
 /// Makes a channel. `on_goaway` and `on_end` tell the pool what becomes of it later.
 pub(crate) async fn establish(
     dial: Dial,
-    on_goaway: impl FnOnce() + Send + 'static,
+    on_goaway: impl FnOnce(Option<h2::Reason>) + Send + 'static,
     on_end: impl FnOnce(End) + Send + 'static,
 ) -> Result<Established, ConnectError> {
     let began = Instant::now();
@@ -141,7 +145,7 @@ pub(crate) async fn establish(
 
 async fn try_establish(
     dial: &Dial,
-    on_goaway: impl FnOnce() + Send + 'static,
+    on_goaway: impl FnOnce(Option<h2::Reason>) + Send + 'static,
     on_end: impl FnOnce(End) + Send + 'static,
 ) -> Result<Established, ConnectError> {
     let route = &dial.route;
@@ -204,6 +208,7 @@ async fn try_establish(
                     addresses,
                     greeting,
                     gauges,
+                    keepalive: dial.keepalive,
                     sender,
                     driver,
                 }),

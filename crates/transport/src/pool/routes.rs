@@ -8,6 +8,7 @@ use super::establish::{Place, Route};
 use crate::config::ConnectionConfig;
 use crate::error::{ConnectError, ConnectFailure, Phase};
 use crate::target::Target;
+use crate::telemetry::ServerName;
 
 /// One route for each endpoint of the target.
 ///
@@ -35,6 +36,7 @@ pub(crate) fn routes(config: &ConnectionConfig) -> Result<Vec<Route>, ConnectErr
                     .map_err(|_| invalid(format!("{named:?} is no valid host name")))?;
                 Ok(Route {
                     address: endpoint.to_string().into(),
+                    server: ServerName::of_endpoint(endpoint),
                     place: Place::Tcp(endpoint.clone()),
                     secure: *secure,
                     authority,
@@ -48,6 +50,7 @@ pub(crate) fn routes(config: &ConnectionConfig) -> Result<Vec<Route>, ConnectErr
         }
         Target::Unix { path } => Ok(vec![Route {
             address: Arc::clone(&address),
+            server: ServerName::of_target(&config.target),
             place: Place::Unix(path.clone()),
             secure: false,
             authority: Authority::from_static("localhost"),

@@ -73,3 +73,54 @@ impl Slots {
         least.map_or(0, |(index, _)| index)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn each_address_of_a_name_gets_a_channel_within_the_limits() {
+        let three = addresses(&["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]);
+        let mut slots = Slots::new(1);
+        slots.rest_on(&three, Some(false), 1, 4);
+        assert_eq!((slots.resting, slots.wanted), (3, 3));
+        slots.rest_on(&three, Some(false), 1, 2);
+        assert_eq!((slots.resting, slots.wanted), (2, 2));
+        slots.rest_on(&three[..1], Some(false), 2, 4);
+        assert_eq!((slots.resting, slots.wanted), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn the_two_families_of_one_address_count_once() {
+        let both = addresses(&["[::1]:1", "127.0.0.1:1"]);
+        let mut slots = Slots::new(1);
+        for ipv6 in [true, false] {
+            slots.rest_on(&both, Some(ipv6), 1, 4);
+            assert_eq!((slots.resting, slots.wanted), (1, 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn growth_under_load_outlives_a_look_up() {
+        let one = addresses(&["10.0.0.1:1"]);
+        let mut slots = Slots::new(1);
+        slots.wanted = 3;
+        slots.rest_on(&one, Some(false), 1, 4);
+        assert_eq!((slots.resting, slots.wanted), (1, 3));
+        let three = addresses(&["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]);
+        slots.rest_on(&three, Some(false), 1, 4);
+        assert_eq!((slots.resting, slots.wanted), (3, 4));
+    }
+
+    #[tokio::test]
+    async fn without_channels_the_first_known_address_is_dialed_first() {
+        let mut slots = Slots::new(1);
+        assert_eq!(slots.least_used(&[], 0), 0);
+        slots.addresses = addresses(&["10.0.0.1:1", "10.0.0.2:1"]);
+        assert_eq!(slots.least_used(&[], 0), 0);
+    }
+}

@@ -76,6 +76,8 @@ pub(super) struct Task {
     pub(super) failures: u64,
     pub(super) last_error: Option<Arc<ConnectError>>,
     pub(super) keepalive_doublings: u32,
+    /// The channel whose peer complained about pings last.
+    pub(super) complained: Option<ChannelId>,
     pub(super) closing: Option<Instant>,
     pub(super) changed: bool,
 }
@@ -96,6 +98,7 @@ impl Task {
             failures: 0,
             last_error: None,
             keepalive_doublings: 0,
+            complained: None,
             closing: None,
             changed: false,
         }
@@ -158,7 +161,7 @@ impl Task {
         let (pool, route) = (Arc::clone(&self.pool), Arc::clone(route));
         let (goaway, ended) = (self.pool.commands.clone(), self.pool.commands.clone());
         self.work.push(Box::pin(async move {
-            let on_goaway = move || drop(goaway.send(Command::GoingAway(id)));
+            let on_goaway = move |reason| drop(goaway.send(Command::GoingAway(id, reason)));
             let on_end = move |end| drop(ended.send(Command::Ended(id, end)));
             let outcome = match pool.authorization.current().await {
                 Ok(authorization) => {
@@ -221,6 +224,7 @@ impl Task {
             addresses,
             greeting,
             gauges,
+            keepalive,
             sender,
             driver,
         } = established;
@@ -233,6 +237,7 @@ impl Task {
             peer,
             identifier: greeting.identifier,
             gauges,
+            keepalive,
             sender,
             driver,
         });
@@ -335,7 +340,10 @@ impl Task {
                 self.pool.grow_asked.store(false, Ordering::Relaxed);
                 self.grow();
             }
-            Command::GoingAway(id) => self.drain(id, "the server announced its end"),
+            Command::GoingAway(id, reason) => {
+                self.heed(id, reason);
+                self.drain(id, "the server announced its end");
+            }
             Command::Ended(id, end) => self.remove(id, &end),
             Command::CredentialsChanged => {
                 for slots in &mut self.slots {
@@ -396,10 +404,17 @@ impl Task {
         channel.gauges.start_draining();
     }
 
-    fn remove(&mut self, id: ChannelId, end: &End) {
-        if end.is_enhance_your_calm() {
+    /// The peer complained about our pings (RFC 9113: ENHANCE_YOUR_CALM; gRPC: `too_many_pings`): from now on half as many,
+    /// once for each channel that was told so.
+    fn heed(&mut self, id: ChannelId, reason: Option<h2::Reason>) {
+        if reason == Some(h2::Reason::ENHANCE_YOUR_CALM) && self.complained.replace(id) != Some(id)
+        {
             self.keepalive_doublings = (self.keepalive_doublings + 1).min(MOST_DOUBLINGS);
         }
+    }
+
+    fn remove(&mut self, id: ChannelId, end: &End) {
+        self.heed(id, end.reason());
         if let Some(index) = self.ready.iter().position(|channel| channel.id == id) {
             let channel = self.ready.swap_remove(index);
             self.retiring.retain(|retiring| *retiring != id);

@@ -1,0 +1,150 @@
+//! The pool's own rules: keepalive that backs off, growth that shrinks again, few dials at once.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use h2::Reason;
+use milvus_protocol::milvus::HasCollectionRequest;
+use milvus_protocol::rpc;
+use milvus_testkit::fault::{
+    FaultListener, FaultServer, FaultServerOptions, LastStream, ListenerFault, Rule, Then, When,
+};
+use milvus_transport::{
+    Connection, ConnectionConfig, ConnectionOptions, EventKind, Events, parse_uri,
+};
+
+const LONG: Duration = Duration::from_secs(30);
+
+async fn server_with_streams(limit: Option<u32>) -> FaultServer {
+    let options = FaultServerOptions {
+        max_concurrent_streams: limit,
+        ..FaultServerOptions::default()
+    };
+    FaultServer::start(options).await.unwrap()
+}
+
+fn config(addresses: &str) -> ConnectionConfig {
+    let mut options = ConnectionOptions::default();
+    options.call_timeout = LONG;
+    options.connect_timeout = LONG;
+    let target = parse_uri(&format!("http://{addresses}")).unwrap().target;
+    ConnectionConfig::new(target).options(options)
+}
+
+fn has() -> HasCollectionRequest {
+    HasCollectionRequest::default()
+}
+
+/// Waits for an event; the events are the synchronisation of these tests.
+async fn wait_for(events: &mut Events, wanted: impl Fn(&EventKind) -> bool) {
+    let search = async {
+        while let Some(event) = events.next().await {
+            if wanted(&event.kind) {
+                return;
+            }
+        }
+        panic!("the events ended");
+    };
+    tokio::time::timeout(LONG, search).await.unwrap();
+}
+
+async fn wait_for_arrival(server: &FaultServer, rpc: &str, count: u64) {
+    let arrived = async {
+        while server.arrived(rpc) < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(LONG, arrived).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_complaint_about_pings_doubles_the_keepalive_interval_of_later_channels() {
+    let server = server_with_streams(None).await;
+    let config = config(&server.address().to_string());
+    let connection = Connection::connect("prod", config).await.unwrap();
+    let interval = |connection: &Connection| {
+        let channels = connection.status().channels;
+        let ready = channels.iter().find(|channel| !channel.draining);
+        ready.map(|channel| channel.keepalive_seconds)
+    };
+    assert_eq!(interval(&connection), Some(25.0));
+    for doubled in [50.0, 100.0] {
+        let complaint = Then::GoAway(LastStream::This, Reason::ENHANCE_YOUR_CALM);
+        server.rule(Rule::new(When::rpc("HasCollection"), complaint).times(1));
+        let mut events = connection.events();
+        connection.call(&rpc::HAS_COLLECTION, has()).await.unwrap();
+        wait_for(&mut events, |kind| matches!(kind, EventKind::Ready { .. })).await;
+        // A call on it: the channel has proved itself, and the next one is dialed at once.
+        connection.call(&rpc::HAS_COLLECTION, has()).await.unwrap();
+        assert_eq!(interval(&connection), Some(doubled));
+    }
+}
+
+#[tokio::test]
+async fn a_channel_above_the_resting_number_goes_when_it_is_idle() {
+    let server = server_with_streams(Some(1)).await;
+    let mut config = config(&server.address().to_string());
+    config.options.max_channels = 2;
+    config.options.idle_timeout = Duration::from_millis(100);
+    let connection = Connection::connect("prod", config).await.unwrap();
+    let mut events = connection.events();
+    server.rule(Rule::new(When::rpc("HasCollection"), Then::Hang).times(2));
+    let calls: Vec<_> = (0..2)
+        .map(|_| {
+            let connection = connection.clone();
+            tokio::spawn(async move { connection.call(&rpc::HAS_COLLECTION, has()).await })
+        })
+        .collect();
+    wait_for_arrival(&server, "HasCollection", 2).await;
+    assert_eq!(connection.status().channels.len(), 2);
+    for call in calls {
+        call.abort();
+    }
+    wait_for(&mut events, |kind| {
+        matches!(kind, EventKind::Draining { reason: "idle", .. })
+    })
+    .await;
+    wait_for(&mut events, |kind| matches!(kind, EventKind::Closed { .. })).await;
+    connection.call(&rpc::HAS_COLLECTION, has()).await.unwrap();
+    assert_eq!(connection.status().channels.len(), 1);
+}
+
+#[tokio::test]
+async fn no_more_than_two_dials_are_under_way() {
+    let mut uri = Vec::new();
+    let mut listeners = Vec::new();
+    // Nobody answers: a dial to each of these takes until its timeout.
+    for _ in 0..5 {
+        let listener = FaultListener::start(ListenerFault::Silent).await.unwrap();
+        uri.push(listener.address().to_string());
+        listeners.push(listener);
+    }
+    let server = server_with_streams(None).await;
+    uri.insert(0, server.address().to_string());
+    let mut config = config(&uri.join(","));
+    config.options.dial_timeout = Duration::from_millis(500);
+    let connection = Connection::connect("prod", config).await.unwrap();
+    let mut events = connection.events();
+    let (mut under_way, mut most, mut ended) = (HashSet::new(), 0, 0);
+    while ended < 6 {
+        let event = tokio::time::timeout(LONG, events.next())
+            .await
+            .unwrap()
+            .unwrap();
+        match event.kind {
+            EventKind::Dialing { channel, .. } => {
+                under_way.insert(channel);
+            }
+            // A dial that began before we listened is not among those.
+            EventKind::DialFailed { channel, .. } | EventKind::Ready { channel, .. } => {
+                under_way.remove(&channel);
+                ended += 1;
+            }
+            _ => {}
+        }
+        most = most.max(under_way.len());
+    }
+    assert_eq!(most, 2);
+}
