@@ -217,7 +217,7 @@ impl Store {
 
     fn commit_with(&self, writes: &[Write], immediate: bool) -> Result<(), StorageError> {
         let mut inner = self.lock();
-        self.recover(&mut inner)?;
+        self.recover(&mut inner, true)?;
         let next = inner.sequence + 1;
         let Some(database) = &inner.database else {
             return Err(self.not_applied("the catalog is closed"));
@@ -240,6 +240,7 @@ impl Store {
         error: redb::Error,
     ) -> Result<(), StorageError> {
         let detail = error.to_string();
+        let full = matches!(&error, redb::Error::Io(error) if is_full(error.kind()));
         if self.file_health.sync_failed.load(Ordering::Acquire) {
             let reason = format!(
                 "an fsync of {} failed ({detail})",
@@ -263,19 +264,21 @@ impl Store {
         }
         inner.health = Health::Interrupted { expected: next };
         inner.database = None;
-        match self.recover(inner) {
+        match self.recover(inner, false) {
             Ok(()) if inner.sequence == next => Ok(()),
             Ok(()) => Err(self.not_applied(&detail)),
-            Err(StorageError::ReadOnly { .. }) => Err(StorageError::Unknown {
+            // The write that makes a commit count replaces bytes in place and needs no space, so it was not reached.
+            Err(StorageError::NotApplied { .. }) if full => Err(self.not_applied(&detail)),
+            Err(_) => Err(StorageError::Unknown {
                 path: self.folder.clone(),
                 detail,
             }),
-            Err(_) => Err(self.not_applied(&detail)),
         }
     }
 
-    /// Reopens redb after an interrupted commit, and finds out which side of that commit the file is on.
-    fn recover(&self, inner: &mut Inner) -> Result<(), StorageError> {
+    /// Reopens redb after an interrupted commit, and finds out which side of that commit the file is on. Once the commit has
+    /// been `reported` as failed it must not turn out to be there: memory lacks it, so only a fresh open may go on from it.
+    fn recover(&self, inner: &mut Inner, reported: bool) -> Result<(), StorageError> {
         let expected = match &inner.health {
             Health::Good => return Ok(()),
             Health::ReadOnly(reason) => {
@@ -286,7 +289,6 @@ impl Store {
             }
             Health::Interrupted { expected } => *expected,
         };
-        let first_try = inner.database.is_none() && inner.sequence + 1 == expected;
         let database =
             open_database(&*self.filesystem, &self.folder, &self.file_health).map_err(|error| {
                 self.not_applied(&format!("the catalog can't be reopened yet: {error}"))
@@ -294,11 +296,9 @@ impl Store {
         let found = get(&database, Table::Meta, b"sequence")
             .map_err(|error| self.not_applied(&error.to_string()))?;
         let found = found.map_or(0, |bytes| u64_at(&bytes, 0));
-        if !first_try || found > expected || found + 1 < expected {
-            let reason = format!(
-                "the catalog has transaction {found} where {} was expected",
-                expected - 1
-            );
+        let fits = found + 1 == expected || (found == expected && !reported);
+        if !fits || self.file_health.sync_failed.load(Ordering::Acquire) {
+            let reason = format!("a write failed and left transaction {found} behind");
             inner.health = Health::ReadOnly(reason.clone());
             return Err(StorageError::ReadOnly {
                 path: self.folder.clone(),
@@ -486,6 +486,14 @@ fn open_redb(
             "its structure contradicts itself",
         )),
     }
+}
+
+fn is_full(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        kind,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
 }
 
 /// Makes the catalog under another name first: a crash on the way leaves no half-made catalog behind.
