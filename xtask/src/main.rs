@@ -7,6 +7,7 @@
     reason = "the output of a task is what it prints"
 )]
 
+mod bench;
 mod generate;
 mod project;
 mod servers;
@@ -23,6 +24,8 @@ use clap::{Parser, Subcommand};
     after_help = "Examples:\n  \
         cargo xtask test               run every check and test of the project\n  \
         cargo xtask test --quick       only those that need no server and no network\n  \
+        cargo xtask bench calls --quick\n  \
+        \u{20}                              what a call costs, beside the peers; docs/benchmarks.md\n  \
         cargo xtask generate           write the generated code of crates/protocol anew\n  \
         cargo xtask generate --check   fail if the checked-in code is not what generation gives\n  \
         cargo xtask wire-check         compare our .proto files with the official descriptors\n  \
@@ -36,6 +39,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Build the benchmarks in release mode and run one, side by side with the peers
+    Bench(bench::Arguments),
     /// Generate crates/protocol/src/generated from the .proto files and the two tables beside them
     Generate(generate::Arguments),
     /// Start the real servers, run a command that finds them through its environment, stop them
@@ -48,6 +53,7 @@ enum Task {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Generate(arguments) => generate::run(&arguments),
         Task::Servers(arguments) => servers::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),

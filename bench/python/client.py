@@ -1,0 +1,235 @@
+"""The client program around PyMilvus: one job on standard input, one line of JSON on standard output.
+
+The same as src/client.rs does for the Rust peers. "asyncio" in the job chooses AsyncMilvusClient instead of threads.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import time
+
+DIMENSION, INSERT_ROWS, ANSWER_ROWS = 1024, 768, 2560
+COLLECTION, KEY_FIELD, VECTOR_FIELD = "bench", "id", "vector"
+
+
+def options(target, **more):
+    """A target as arguments of MilvusClient."""
+    found = {"uri": target["uri"], "token": target.get("token") or "", "db_name": target.get("database") or ""}
+    if target.get("ca"):
+        found["server_pem_path"] = target["ca"]
+    if target.get("timeout"):
+        found["timeout"] = target["timeout"]
+    return {**found, **more}
+
+
+def rows():
+    """The rows of one insert, as numpy arrays: what PyMilvus takes fastest."""
+    import numpy
+
+    vectors = numpy.random.default_rng(1).random((INSERT_ROWS, DIMENSION), dtype=numpy.float32)
+    return [{KEY_FIELD: number, VECTOR_FIELD: vector} for number, vector in enumerate(vectors)]
+
+
+def resident_bytes():
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def open_sockets():
+    count = 0
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            count += os.readlink(f"/proc/self/fd/{name}").startswith("socket:")
+        except OSError:
+            pass
+    return count
+
+
+def connections(target, count, shared):
+    from pymilvus import MilvusClient
+
+    first = MilvusClient(**options(target, dedicated=not shared))
+    first.get_server_version()
+    memory, sockets = resident_bytes(), open_sockets()
+    began = time.perf_counter()
+    clients = [MilvusClient(**options(target, dedicated=not shared)) for _ in range(count)]
+    seconds = time.perf_counter() - began
+    time.sleep(0.3)
+    grown = max(0, resident_bytes() - memory)
+    return {"seconds": seconds, "bytes": grown, "sockets": open_sockets() - sockets, "clients": len(clients)}
+
+
+def fail(target):
+    from pymilvus import MilvusClient
+
+    began = time.perf_counter()
+    try:
+        MilvusClient(**options(target)).list_collections()
+        said = None
+    except Exception as error:  # whatever a user would see
+        said = str(error)
+    return {"seconds": time.perf_counter() - began, "said": said}
+
+
+class Counted:
+    def __init__(self):
+        self.counting = self.over = False
+        self.times, self.bytes, self.failure = [], 0, None
+
+    def one(self, began, size):
+        if self.counting:
+            self.times.append(time.perf_counter() - began)
+            self.bytes += size
+
+    def summary(self, callers, first, elapsed, processor):
+        times = sorted(self.times)
+        calls = len(times)
+        percentile = lambda percent: times[min(calls * percent // 100, calls - 1)] * 1e6 if calls else 0.0
+        return {
+            "calls": calls,
+            "rate": calls / elapsed,
+            "p50_us": percentile(50),
+            "p99_us": percentile(99),
+            "cpu_us": processor * 1e6 / max(calls, 1),
+            "first_ms": first * 1e3,
+            "megabytes_per_second": self.bytes / 1e6 / (sum(times) / callers) if calls else 0.0,
+        }
+
+
+def repeat_threads(call, callers, seconds):
+    began = time.perf_counter()
+    call()
+    first = time.perf_counter() - began
+    counted = Counted()
+
+    def caller():
+        try:
+            while not counted.over:
+                began = time.perf_counter()
+                counted.one(began, call())
+        except Exception as error:
+            counted.failure = error
+
+    threads = [threading.Thread(target=caller) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
+    time.sleep(min(seconds / 4, 0.5))
+    counted.counting = True
+    began, processor = time.perf_counter(), time.process_time()
+    time.sleep(seconds)
+    elapsed, processor = time.perf_counter() - began, time.process_time() - processor
+    counted.counting, counted.over = False, True
+    for thread in threads:
+        thread.join()
+    if counted.failure:
+        raise counted.failure
+    return counted.summary(callers, first, elapsed, processor)
+
+
+async def repeat_tasks(call, callers, seconds):
+    began = time.perf_counter()
+    await call()
+    first = time.perf_counter() - began
+    counted = Counted()
+
+    async def caller():
+        while not counted.over:
+            began = time.perf_counter()
+            counted.one(began, await call())
+
+    tasks = [asyncio.create_task(caller()) for _ in range(callers)]
+    await asyncio.sleep(min(seconds / 4, 0.5))
+    counted.counting = True
+    began, processor = time.perf_counter(), time.process_time()
+    await asyncio.sleep(seconds)
+    elapsed, processor = time.perf_counter() - began, time.process_time() - processor
+    counted.counting, counted.over = False, True
+    await asyncio.gather(*tasks)
+    return counted.summary(callers, first, elapsed, processor)
+
+
+def threads(target, kind, callers, seconds):
+    from pymilvus import MilvusClient
+
+    client = MilvusClient(**options(target))
+    if kind == "small_calls":
+
+        def call():
+            client.get_server_version()
+            return 0
+
+    elif kind == "inserts":
+        data = rows()
+
+        def call():
+            client.insert(COLLECTION, data)
+            return INSERT_ROWS * DIMENSION * 4
+
+    else:
+
+        def call():
+            found = client.query(COLLECTION, filter=f"{KEY_FIELD} >= 0", output_fields=[VECTOR_FIELD])
+            return len(found) * DIMENSION * 4
+
+    return repeat_threads(call, callers, seconds)
+
+
+async def tasks(target, kind, callers, seconds):
+    from pymilvus import AsyncMilvusClient
+
+    client = AsyncMilvusClient(**options(target))
+    if kind == "small_calls":
+
+        async def call():
+            await client.get_server_version()
+            return 0
+
+    elif kind == "inserts":
+        data = rows()
+
+        async def call():
+            await client.insert(COLLECTION, data)
+            return INSERT_ROWS * DIMENSION * 4
+
+    else:
+
+        async def call():
+            found = await client.query(COLLECTION, filter=f"{KEY_FIELD} >= 0", output_fields=[VECTOR_FIELD])
+            return len(found) * DIMENSION * 4
+
+    return await repeat_tasks(call, callers, seconds)
+
+
+def main():
+    job = json.loads(sys.stdin.readline())
+    target, work = job["target"], job["work"]
+    if job.get("core") is not None:
+        os.sched_setaffinity(0, {job["core"]})
+    if work == "first_answer":
+        from pymilvus import MilvusClient
+
+        MilvusClient(**options(target)).get_server_version()
+        outcome = {}
+    elif work == "fail":
+        outcome = fail(target)
+    elif "connections" in work:
+        outcome = connections(target, **work["connections"])
+    else:
+        ((kind, how),) = work.items()
+        run = lambda callers=1, seconds=1.0: (
+            asyncio.run(tasks(target, kind, callers, seconds))
+            if job.get("asyncio")
+            else threads(target, kind, callers, seconds)
+        )
+        outcome = run(**how)
+    print(json.dumps(outcome), flush=True)
+    # Nothing is measured any more; closing down politely would only take time.
+    os._exit(0)
+
+
+main()

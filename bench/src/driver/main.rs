@@ -1,0 +1,53 @@
+//! The driver of the benchmarks: `bench NAME`. `cargo xtask bench NAME` builds it and runs it.
+//!
+//! Invariant: runs of ours and of the peers alternate, so that what else happens on the machine hits all alike; every run is
+//! bounded in time; what a benchmark starts is gone when it ends.
+
+mod calls;
+mod connect;
+mod programs;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use milvus_bench::report::Report;
+
+#[derive(Parser)]
+#[command(
+    name = "bench",
+    about = "Benchmarks of milvus-connections beside its peers"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+    /// Fewer and shorter runs: shows that everything works, its numbers mean little
+    #[arg(long, global = true)]
+    quick: bool,
+    /// Where to write the results for programs
+    #[arg(long, global = true, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Benchmark {
+    /// Start to first answer, many connections, speed of failing: against a real Milvus
+    Connect,
+    /// Rate, latency and processor time of calls: against a server that does nothing
+    Calls,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let (name, run): (_, fn(&mut Report, bool) -> anyhow::Result<()>) = match arguments.benchmark {
+        Benchmark::Connect => ("connect", connect::run),
+        Benchmark::Calls => ("calls", calls::run),
+    };
+    let mut report = Report::new(name);
+    let outcome = run(&mut report, arguments.quick);
+    report.compare(&programs::OUR_NAMES);
+    print!("{}", report.table());
+    if let Some(path) = &arguments.json {
+        report.write(path)?;
+    }
+    outcome
+}

@@ -1,0 +1,240 @@
+//! The processes that a benchmark is made of: clients, one per run, and the servers that this package brings.
+//!
+//! Invariant: no process outlives the driver: servers end with their standard input, clients with their work or their limit.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use milvus_bench::client::{Job, Target, Work};
+use milvus_testkit::real::{PYMILVUS, Python};
+use serde_json::Value;
+
+/// How long one run of a client may take.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The names under which this project's own results stand.
+pub(crate) const OUR_NAMES: [&str; 2] = ["ours", "ours, 1 channel"];
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Ours,
+    OursOneChannel,
+    Tonic,
+    TonicWithHandshake,
+    MilvusSdk,
+    Pymilvus,
+    PymilvusAsyncio,
+}
+
+impl Who {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::OursOneChannel => "ours, 1 channel",
+            Self::Tonic => "tonic",
+            Self::TonicWithHandshake => "tonic + handshake",
+            Self::MilvusSdk => "milvus-sdk-rust",
+            Self::Pymilvus => "pymilvus",
+            Self::PymilvusAsyncio => "pymilvus asyncio",
+        }
+    }
+}
+
+/// The clients, ready to be run.
+pub(crate) struct Clients {
+    python: Python,
+}
+
+impl Clients {
+    /// Finds the programs, and PyMilvus or installs it.
+    pub(crate) fn prepare() -> anyhow::Result<Self> {
+        Ok(Self {
+            python: Python::prepare(PYMILVUS)?,
+        })
+    }
+
+    /// Runs one client to its one line, which it may take [`LIMIT`] for; how long it took from its start.
+    pub(crate) fn run(
+        &self,
+        who: Who,
+        target: &Target,
+        work: &Work,
+        core: Option<usize>,
+    ) -> anyhow::Result<(Value, Duration)> {
+        let mut job = Job {
+            target: target.clone(),
+            work: work.clone(),
+            core,
+        };
+        let mut command = match who {
+            Who::Ours | Who::OursOneChannel => Command::new(sibling("client_ours")?),
+            Who::Tonic | Who::TonicWithHandshake => Command::new(sibling("client_tonic")?),
+            Who::MilvusSdk => Command::new(sibling("client_milvus_sdk")?),
+            Who::Pymilvus | Who::PymilvusAsyncio => {
+                let mut command = Command::new(self.python.interpreter());
+                command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("python/client.py"));
+                command.env("GRPC_VERBOSITY", "NONE");
+                command
+            }
+        };
+        job.target.handshake = who == Who::TonicWithHandshake;
+        if who == Who::OursOneChannel {
+            job.target.channels = Some(1);
+        }
+        let mut job = serde_json::to_value(job)?;
+        job["asyncio"] = (who == Who::PymilvusAsyncio).into();
+        one_line(&mut command, &format!("{job}\n"), LIMIT)
+            .with_context(|| format!("{} could not do {work:?}", who.name()))
+    }
+}
+
+/// Runs the lookups of the registry, each measurement for so many milliseconds.
+pub(crate) fn registry_lookups(target: &Target, milliseconds: u64) -> anyhow::Result<Value> {
+    let mut command = Command::new(sibling("registry_lookups")?);
+    let address = target.uri.trim_start_matches("http://");
+    command.args([address, &milliseconds.to_string()]);
+    let (outcome, _) = one_line(&mut command, "", LIMIT)?;
+    Ok(outcome)
+}
+
+/// A program that was built together with this one.
+fn sibling(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("where is this program?")?;
+    Ok(own.with_file_name(name))
+}
+
+fn one_line(
+    command: &mut Command,
+    input: &str,
+    limit: Duration,
+) -> anyhow::Result<(Value, Duration)> {
+    let began = Instant::now();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("could not start {}", command.get_program().display()))?;
+    let mut stdin = child.stdin.take().context("no standard input")?;
+    let stdout = child.stdout.take().context("no standard output")?;
+    let mut stderr = child.stderr.take().context("no standard error")?;
+    // A child that is gone already says why on its standard error.
+    let _ = stdin.write_all(input.as_bytes());
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let read = BufReader::new(stdout).read_line(&mut line);
+        let _ = sender.send((read, line, Instant::now()));
+    });
+    let complaints = thread::spawn(move || {
+        let mut text = String::new();
+        let _ = stderr.read_to_string(&mut text);
+        text
+    });
+    let line = receiver.recv_timeout(limit);
+    if line.is_err() {
+        let _ = child.kill();
+    }
+    child.wait()?;
+    let complaints = complaints.join().unwrap_or_default();
+    match line {
+        Ok((Ok(1..), line, at)) => Ok((serde_json::from_str(&line)?, at - began)),
+        Ok(_) => bail!("it said nothing but: {}", complaints.trim()),
+        Err(_) => bail!(
+            "it took longer than {} s: {}",
+            limit.as_secs(),
+            complaints.trim()
+        ),
+    }
+}
+
+/// A server of this package; ends when dropped.
+pub(crate) struct Helper {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Helper {
+    /// The server that does nothing.
+    pub(crate) fn null_server(core: usize, streams: Option<u32>) -> anyhow::Result<Self> {
+        let mut command = Command::new(sibling("null_server")?);
+        command.args(["--core", &core.to_string()]);
+        if let Some(streams) = streams {
+            command.args(["--streams", &streams.to_string()]);
+        }
+        Self::start(command)
+    }
+
+    /// A link with a delay, in milliseconds each way, to `upstream`.
+    pub(crate) fn delayed_link(
+        core: usize,
+        upstream: SocketAddr,
+        delay: u64,
+    ) -> anyhow::Result<Self> {
+        let mut command = Command::new(sibling("delayed_link")?);
+        command.args(["--core", &core.to_string()]);
+        command.args(["--upstream", &upstream.to_string()]);
+        command.args(["--delay", &delay.to_string()]);
+        Self::start(command)
+    }
+
+    fn start(mut command: Command) -> anyhow::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("could not start {}", command.get_program().display()))?;
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().context("no standard output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let address = line
+            .trim()
+            .parse()
+            .context("the server did not say its address")?;
+        Ok(Self {
+            child,
+            stdin,
+            address,
+        })
+    }
+
+    /// How a client reaches it; credentials that it does not look at, so that clients send some.
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            uri: format!("http://{}", self.address),
+            token: Some("root:Milvus".to_owned()),
+            ..Target::default()
+        }
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        // It ends with its input; should it not, it is made to.
+        for _ in 0..50 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A number of an outcome.
+pub(crate) fn number(outcome: &Value, key: &str) -> anyhow::Result<f64> {
+    outcome[key]
+        .as_f64()
+        .with_context(|| format!("no {key:?} in {outcome}"))
+}

@@ -1,0 +1,197 @@
+//! The rows that the benchmarks send and get, as protocol messages.
+//!
+//! Invariant: the payload is made once per process; what a call adds is what its library adds.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use milvus_protocol::common::{ErrorCode, Status};
+use milvus_protocol::common::{KeyValuePair, ServerInfo};
+use milvus_protocol::milvus::{
+    ConnectResponse, DescribeCollectionResponse, GetVersionResponse, InsertRequest, MutationResult,
+    QueryRequest, QueryResults, ShowCollectionsResponse,
+};
+use milvus_protocol::schema::{
+    CollectionSchema, DataType, FieldData, FieldSchema, FloatArray, IDs, LongArray, ScalarField,
+    VectorField, field_data, i_ds, scalar_field, vector_field,
+};
+
+use crate::client::{ANSWER_ROWS, COLLECTION, DIMENSION, INSERT_ROWS};
+
+/// The key of a collection's rows.
+pub const KEY_FIELD: &str = "id";
+/// Its vectors.
+pub const VECTOR_FIELD: &str = "vector";
+
+const VERSION: &str = "v2.6.0";
+
+/// The elements of the vectors.
+pub fn numbers() -> impl Iterator<Item = f32> {
+    std::iter::successors(Some(0.1_f32), |x| Some((x * 1.37 + 0.013).fract()))
+}
+
+fn keys(rows: usize) -> FieldData {
+    let data = (0_i64..).take(rows).collect();
+    FieldData {
+        r#type: DataType::Int64.into(),
+        field_name: KEY_FIELD.to_owned(),
+        field_id: 100,
+        field: Some(field_data::Field::Scalars(ScalarField {
+            data: Some(scalar_field::Data::LongData(LongArray { data })),
+        })),
+        ..FieldData::default()
+    }
+}
+
+fn vectors(rows: usize) -> FieldData {
+    let bytes: Vec<u8> = numbers()
+        .take(rows * DIMENSION)
+        .flat_map(f32::to_le_bytes)
+        .collect();
+    FieldData {
+        r#type: DataType::FloatVector.into(),
+        field_name: VECTOR_FIELD.to_owned(),
+        field_id: 101,
+        field: Some(field_data::Field::Vectors(VectorField {
+            dim: i64::try_from(DIMENSION).unwrap_or_default(),
+            data: Some(vector_field::Data::FloatVector(FloatArray {
+                data: Bytes::from(bytes),
+            })),
+        })),
+        ..FieldData::default()
+    }
+}
+
+/// An insert of [`INSERT_ROWS`] rows; the vectors are shared between the requests.
+pub fn insert_request() -> InsertRequest {
+    static REQUEST: OnceLock<InsertRequest> = OnceLock::new();
+    let request = REQUEST.get_or_init(|| InsertRequest {
+        collection_name: COLLECTION.to_owned(),
+        fields_data: vec![keys(INSERT_ROWS), vectors(INSERT_ROWS)],
+        num_rows: u32::try_from(INSERT_ROWS).unwrap_or_default(),
+        ..InsertRequest::default()
+    });
+    request.clone()
+}
+
+/// A query that the null server answers with [`ANSWER_ROWS`] rows.
+pub fn query_request() -> QueryRequest {
+    QueryRequest {
+        collection_name: COLLECTION.to_owned(),
+        expr: format!("{KEY_FIELD} >= 0"),
+        output_fields: vec![VECTOR_FIELD.to_owned()],
+        ..QueryRequest::default()
+    }
+}
+
+/// The bytes of the vectors in an answer.
+pub fn vector_bytes(answer: &QueryResults) -> usize {
+    let bytes = |field: &FieldData| match &field.field {
+        Some(field_data::Field::Vectors(VectorField {
+            data: Some(vector_field::Data::FloatVector(array)),
+            ..
+        })) => array.data.len(),
+        _ => 0,
+    };
+    answer.fields_data.iter().map(bytes).sum()
+}
+
+fn success() -> Option<Status> {
+    Some(Status {
+        error_code: ErrorCode::Success.into(),
+        ..Status::default()
+    })
+}
+
+/// What a server says to Milvus's handshake.
+pub fn connect_response() -> ConnectResponse {
+    ConnectResponse {
+        status: success(),
+        server_info: Some(ServerInfo {
+            build_tags: VERSION.to_owned(),
+            deploy_mode: "STANDALONE".to_owned(),
+            ..ServerInfo::default()
+        }),
+        identifier: 4711,
+    }
+}
+
+/// The answer to a small call.
+pub fn version_response() -> GetVersionResponse {
+    GetVersionResponse {
+        status: success(),
+        version: VERSION.to_owned(),
+    }
+}
+
+/// The answer to an insert.
+pub fn mutation_result() -> MutationResult {
+    let data = (0_i64..).take(INSERT_ROWS).collect();
+    MutationResult {
+        status: success(),
+        i_ds: Some(IDs {
+            id_field: Some(i_ds::IdField::IntId(LongArray { data })),
+        }),
+        insert_cnt: i64::try_from(INSERT_ROWS).unwrap_or_default(),
+        timestamp: 1,
+        acknowledged: true,
+        ..MutationResult::default()
+    }
+}
+
+/// The answer to a query.
+pub fn query_results() -> QueryResults {
+    QueryResults {
+        status: success(),
+        fields_data: vec![keys(ANSWER_ROWS), vectors(ANSWER_ROWS)],
+        collection_name: COLLECTION.to_owned(),
+        output_fields: vec![KEY_FIELD.to_owned(), VECTOR_FIELD.to_owned()],
+        primary_field_name: KEY_FIELD.to_owned(),
+        ..QueryResults::default()
+    }
+}
+
+/// The one collection that there is.
+pub fn collections_response() -> ShowCollectionsResponse {
+    ShowCollectionsResponse {
+        status: success(),
+        collection_names: vec![COLLECTION.to_owned()],
+        collection_ids: vec![1],
+        ..ShowCollectionsResponse::default()
+    }
+}
+
+/// Its description.
+pub fn collection_response() -> DescribeCollectionResponse {
+    let key = FieldSchema {
+        field_id: 100,
+        name: KEY_FIELD.to_owned(),
+        is_primary_key: true,
+        data_type: DataType::Int64.into(),
+        ..FieldSchema::default()
+    };
+    let vector = FieldSchema {
+        field_id: 101,
+        name: VECTOR_FIELD.to_owned(),
+        data_type: DataType::FloatVector.into(),
+        type_params: vec![KeyValuePair {
+            key: "dim".to_owned(),
+            value: DIMENSION.to_string(),
+        }],
+        ..FieldSchema::default()
+    };
+    DescribeCollectionResponse {
+        status: success(),
+        schema: Some(CollectionSchema {
+            name: COLLECTION.to_owned(),
+            fields: vec![key, vector],
+            ..CollectionSchema::default()
+        }),
+        collection_id: 1,
+        shards_num: 1,
+        collection_name: COLLECTION.to_owned(),
+        db_name: "default".to_owned(),
+        num_partitions: 1,
+        ..DescribeCollectionResponse::default()
+    }
+}
