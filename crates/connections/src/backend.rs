@@ -26,8 +26,9 @@ impl Connector for Milvus {
             }
             Target::Embedded { path } => {
                 check_folder(alias, path)?;
-                Err(not_built_in(alias, &config.target))
+                open_in_process(alias, config).await
             }
+            Target::Memory { .. } => open_in_process(alias, config).await,
             other => Err(not_built_in(alias, other)),
         }
     }
@@ -39,6 +40,39 @@ impl Connector for Milvus {
     fn is_closed(&self, client: &Client) -> bool {
         !client.connection().is_open()
     }
+}
+
+/// Opens the database of a configuration in this process.
+#[cfg(feature = "embedded")]
+async fn open_in_process(alias: &str, config: ConnectionConfig) -> Result<Client, Error> {
+    use milvus_embedded::{Location, Options};
+
+    let location = match &config.target {
+        Target::Embedded { path } => Location::Folder(path.clone()),
+        Target::Memory { name } => Location::Memory(name.clone()),
+        other => return Err(not_built_in(alias, other)),
+    };
+    let failed = |reason: String| Error::Embedded {
+        alias: alias.into(),
+        address: config.target.address(),
+        reason,
+    };
+    // Opening reads files.
+    let opened =
+        tokio::task::spawn_blocking(|| milvus_embedded::open(location, Options::default())).await;
+    let database = match opened {
+        Ok(Ok(database)) => database,
+        Ok(Err(error)) => return Err(failed(error.to_string())),
+        Err(error) => return Err(failed(format!("opening it was interrupted: {error}"))),
+    };
+    Ok(Client::new(
+        Connection::in_process(alias, config, database.service()).await?,
+    ))
+}
+
+#[cfg(not(feature = "embedded"))]
+async fn open_in_process(alias: &str, config: ConnectionConfig) -> Result<Client, Error> {
+    Err(not_built_in(alias, &config.target))
 }
 
 fn not_built_in(alias: &str, target: &Target) -> Error {

@@ -60,6 +60,15 @@ pub enum Error {
         /// The address, such as `./demo.db`.
         address: String,
     },
+    /// The database in this process could not be opened: who has it, or what is wrong with its files.
+    Embedded {
+        /// The alias.
+        alias: Arc<str>,
+        /// The address, such as `./demo.db`.
+        address: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A connect was asked for outside a tokio runtime.
     NoRuntime,
     /// A blocking call was made inside an asynchronous program.
@@ -77,7 +86,8 @@ impl Error {
             Self::UnknownAlias { alias, .. }
             | Self::NotConnected { alias, .. }
             | Self::Withdrawn { alias }
-            | Self::NotBuiltIn { alias, .. } => Some(alias),
+            | Self::NotBuiltIn { alias, .. }
+            | Self::Embedded { alias, .. } => Some(alias),
             Self::Connect(error) => Some(error.alias()),
             Self::Profile(_) | Self::NoRuntime | Self::InsideAsync | Self::Runtime(_) => None,
         }
@@ -97,6 +107,7 @@ impl Error {
             Self::NotConnected { .. } => PymilvusException::ConnectionNotExist,
             Self::Connect(_)
             | Self::Withdrawn { .. }
+            | Self::Embedded { .. }
             | Self::NoRuntime
             | Self::InsideAsync
             | Self::Runtime(_) => PymilvusException::Milvus,
@@ -111,7 +122,9 @@ impl Error {
     /// The `code` of that exception.
     pub fn pymilvus_code(&self) -> i32 {
         match self {
-            Self::Connect(_) | Self::Withdrawn { .. } => pymilvus::CONNECT_FAILED,
+            Self::Connect(_) | Self::Withdrawn { .. } | Self::Embedded { .. } => {
+                pymilvus::CONNECT_FAILED
+            }
             _ => pymilvus::UNEXPECTED_ERROR,
         }
     }
@@ -134,6 +147,7 @@ impl fmt::Display for Error {
                 let first = if *configured { "connect() it first" } else { "connect() with an address or URI first" };
                 write!(f, "the alias {alias:?} is not connected, {first}: {}", pymilvus::CONNECT_FIRST)
             }
+            Self::Embedded { alias, address, reason } => write!(f, "can't open the database of the alias {alias:?} ({address}): {reason}"),
             Self::Withdrawn { alias } => write!(
                 f,
                 "the alias {alias:?} was disconnected, removed or configured anew while it was connecting. Connect again if it is still wanted."

@@ -186,6 +186,7 @@ async fn the_blocking_form_inside_a_runtime_is_an_error() {
     assert!(matches!(blocking::wait(async {}), Err(Error::InsideAsync)));
 }
 
+#[cfg(not(feature = "embedded"))]
 #[tokio::test]
 async fn an_engine_that_is_not_built_in_is_told() {
     let connections = Connections::isolated();
@@ -197,6 +198,11 @@ async fn an_engine_that_is_not_built_in_is_told() {
         assert!(matches!(error, Error::NotBuiltIn { .. }), "{error}");
         assert!(error.to_string().contains(uri), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_database_file_in_a_folder_that_is_missing_is_refused() {
+    let connections = Connections::isolated();
     let error = connections
         .connect_with("local", ConnectionParams::uri("no/such/folder/demo.db"))
         .await

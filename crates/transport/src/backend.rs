@@ -4,9 +4,9 @@
 //! Invariant: above this file nobody knows which of them it is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use http::uri::Authority;
 use tokio::time::Instant;
 
@@ -22,9 +22,9 @@ use crate::telemetry::Metrics;
 pub(crate) enum Backend {
     Network(Lease),
     Global(Arc<GlobalCluster>),
+    /// The service is gone once closed: what it serves (an open file, say) must not outlive the handle's life.
     InProcess {
-        service: Box<dyn Service>,
-        closed: AtomicBool,
+        service: ArcSwapOption<Box<dyn Service>>,
         metrics: Metrics,
     },
 }
@@ -87,7 +87,7 @@ impl Backend {
     /// True when calls can be made.
     pub(crate) fn is_open(&self) -> bool {
         match (self, self.current()) {
-            (Self::InProcess { closed, .. }, _) => !closed.load(Ordering::Acquire),
+            (Self::InProcess { service, .. }, _) => service.load().is_some(),
             (_, Some(current)) => {
                 current.lease().is_open()
                     && !current.pool().is_over()
@@ -101,7 +101,7 @@ impl Backend {
         match self {
             Self::Network(lease) => lease.close(patience).await,
             Self::Global(cluster) => cluster.close(patience).await,
-            Self::InProcess { closed, .. } => closed.store(true, Ordering::Release),
+            Self::InProcess { service, .. } => service.store(None),
         }
     }
 
@@ -115,11 +115,10 @@ impl Backend {
         match self {
             Self::Network(lease) if lease.is_open() => run_on(lease.pool(), call, check).await,
             Self::Global(cluster) => run_on_primary(cluster, call, address, check).await,
-            Self::InProcess {
-                service,
-                closed,
-                metrics,
-            } if !closed.load(Ordering::Acquire) => {
+            Self::InProcess { service, metrics } => {
+                let Some(service) = service.load_full() else {
+                    return Err(closed_error(call, address));
+                };
                 let _counted = metrics.call_begins();
                 let outcome = run_in_process(&**service, call, address, check).await;
                 metrics.call_ended(call.info.name, call.began.elapsed(), &outcome);

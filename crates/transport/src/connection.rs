@@ -4,9 +4,10 @@
 //! Invariant: a handle is cheap to clone; all clones of one handle close together; two handles to one target share
 //! their pool and nothing else.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use milvus_protocol::milvus::{ConnectRequest, ConnectResponse};
 use milvus_protocol::rpc::{self, OperationClass, Rpc};
@@ -22,7 +23,7 @@ use crate::error::{ConnectError, Error, ErrorKind, Phase, ServerAnswer};
 use crate::event::Events;
 use crate::grpc::new_request_id;
 use crate::handshake::{Judge, ServerDescription};
-use crate::in_process::{RequestBody, Tower};
+use crate::in_process::{RequestBody, Service, Tower};
 use crate::pool::{Command, Pool};
 use crate::status::{ConnectionState, ConnectionStatus};
 use crate::telemetry::{self, Metrics, ServerName};
@@ -60,6 +61,21 @@ struct Shared {
     server: ServerName,
     config: ConnectionConfig,
     backend: Backend,
+    /// What a service in this process said of itself; a pool keeps its own.
+    described: OnceLock<ServerDescription>,
+}
+
+impl Shared {
+    fn new(alias: Arc<str>, address: Arc<str>, config: ConnectionConfig, backend: Backend) -> Self {
+        Self {
+            alias,
+            address,
+            backend,
+            server: ServerName::of_target(&config.target),
+            described: OnceLock::new(),
+            config,
+        }
+    }
 }
 
 /// The database of a handle, as text and as metadata.
@@ -127,23 +143,17 @@ impl Connection {
         let backend = Backend::connect(&config, deadline)
             .await
             .map_err(|error| Error::connect(&alias, &error))?;
-        let shared = Arc::new(Shared {
-            alias,
-            address,
-            server: ServerName::of_target(&config.target),
-            config,
-            backend,
-        });
+        let shared = Arc::new(Shared::new(alias, address, config, backend));
         let connection = Self { shared, database };
         connection.check_database(deadline).await?;
         Ok(connection)
     }
 
-    /// A connection to a service in this process.
+    /// A connection to a service in this process; returns once it has answered Milvus's handshake and has the database.
     ///
     /// # Errors
-    /// `InvalidConfiguration` when the database's name can't be one.
-    pub fn in_process<S, B>(
+    /// `InvalidConfiguration` when the database's name can't be one; [`ErrorKind::Connect`] when the service refuses.
+    pub async fn in_process<S, B>(
         alias: &str,
         config: ConnectionConfig,
         service: S,
@@ -168,39 +178,44 @@ impl Connection {
                 format!("{:?} is no valid database name", config.database),
             ));
         };
-        let service = Box::new(Tower(std::sync::Mutex::new(service)));
+        let service: Box<dyn Service> = Box::new(Tower(std::sync::Mutex::new(service)));
         let backend = Backend::InProcess {
-            service,
-            closed: false.into(),
+            service: ArcSwapOption::from_pointee(service),
             metrics: Metrics::register(&address),
         };
-        Ok(Self {
-            shared: Arc::new(Shared {
-                alias,
-                server: ServerName::of_target(&config.target),
-                address,
-                config,
-                backend,
-            }),
+        let deadline = Instant::now() + config.options.connect_timeout;
+        let connection = Self {
+            shared: Arc::new(Shared::new(alias, address, config, backend)),
             database,
-        })
+        };
+        if let Some(answer) = connection.ask_for_database(deadline).await? {
+            // Set here for the first time: nobody else has the handle yet.
+            let _ = connection.shared.described.set(ServerDescription::from(
+                answer.server_info.unwrap_or_default(),
+            ));
+        }
+        Ok(connection)
     }
 
-    /// Asks whether the handle's database exists, where it names one: the pool's own handshake names none, since a pool
-    /// is shared by handles with different databases.
     async fn check_database(&self, deadline: Instant) -> Result<(), Error> {
         let name = &self.database.name;
         if name.is_empty() || **name == *DEFAULT_DATABASE {
             return Ok(());
         }
+        self.ask_for_database(deadline).await.map(drop)
+    }
+
+    /// Asks whether the handle's database exists: the pool's own handshake names none, since a pool is shared by handles
+    /// with different databases. `None` from a server that does not know the question: it has no databases to choose
+    /// from, or says so with the first call.
+    async fn ask_for_database(&self, deadline: Instant) -> Result<Option<ConnectResponse>, Error> {
         let options = CallOptions::timeout(deadline.saturating_duration_since(Instant::now()));
         let failed = match self
             .call_with(&rpc::CONNECT, ConnectRequest::default(), options)
             .await
         {
-            Ok(ConnectResponse { .. }) => return Ok(()),
-            // A server without it has no databases to choose from, or says so with the first call.
-            Err(error) if error.kind() == ErrorKind::Unimplemented => return Ok(()),
+            Ok(answer) => return Ok(Some(answer)),
+            Err(error) if error.kind() == ErrorKind::Unimplemented => return Ok(None),
             Err(error) => error,
         };
         let Some(answer) = failed.answer() else {
@@ -215,7 +230,7 @@ impl Connection {
         Err(Error::connect(
             &self.shared.alias,
             &ConnectError {
-                detail: format!("{name:?}"),
+                detail: format!("{:?}", self.database.name),
                 ..error
             },
         ))
@@ -400,12 +415,12 @@ impl Connection {
         &self.shared.address
     }
 
-    /// What the server said of itself in its last handshake; empty for a service in this process.
+    /// What the server said of itself in its last handshake.
     pub fn server(&self) -> ServerDescription {
-        let current = self.shared.backend.current();
-        current
-            .map(|current| (**current.pool().server.load()).clone())
-            .unwrap_or_default()
+        match self.shared.backend.current() {
+            Some(current) => (**current.pool().server.load()).clone(),
+            None => self.shared.described.get().cloned().unwrap_or_default(),
+        }
     }
 
     /// True when calls can be made: not closed.
@@ -434,7 +449,13 @@ impl Connection {
                 } else {
                     ConnectionState::Closed
                 };
-                ConnectionStatus::in_process(alias, &self.shared.address, database, state)
+                ConnectionStatus::in_process(
+                    alias,
+                    &self.shared.address,
+                    database,
+                    state,
+                    self.server(),
+                )
             }
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
-use milvus_protocol::common::{ClientInfo, ErrorCode, Status};
+use milvus_protocol::common::{ClientInfo, ErrorCode, ServerInfo, Status};
 use milvus_protocol::milvus::{
     ConnectRequest, ConnectResponse, GetVersionRequest, GetVersionResponse,
 };
@@ -72,16 +72,21 @@ pub(crate) async fn greet(
     }
     let response: ConnectResponse = judge.message(answer)?;
     judge.status(rpc::CONNECT.status(&response))?;
-    let server = response.server_info.unwrap_or_default();
     Ok(Greeting {
         identifier: Some(response.identifier),
-        server: ServerDescription {
-            version: server.build_tags,
-            deploy_mode: server.deploy_mode,
-            build_time: server.build_time,
-            git_commit: server.git_commit,
-        },
+        server: response.server_info.unwrap_or_default().into(),
     })
+}
+
+impl From<ServerInfo> for ServerDescription {
+    fn from(info: ServerInfo) -> Self {
+        Self {
+            version: info.build_tags,
+            deploy_mode: info.deploy_mode,
+            build_time: info.build_time,
+            git_commit: info.git_commit,
+        }
+    }
 }
 
 async fn greet_by_version(

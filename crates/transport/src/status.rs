@@ -96,13 +96,14 @@ impl ConnectionStatus {
         address: &str,
         database: &str,
         state: ConnectionState,
+        server: ServerDescription,
     ) -> Self {
         Self {
             alias: alias.to_owned(),
             address: address.to_owned(),
             database: database.to_owned(),
             state,
-            server: ServerDescription::default(),
+            server,
             channels: Vec::new(),
             calls_in_flight: 0,
             calls_waiting: 0,

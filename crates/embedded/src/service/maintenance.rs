@@ -19,8 +19,10 @@ const MILVUS_VERSION: &str = "2.6.0";
 impl Embedded {
     pub(super) async fn on_connect(
         &self,
-        _call: Call<ConnectRequest>,
+        call: Call<ConnectRequest>,
     ) -> Result<ConnectResponse, MilvusError> {
+        // The handshake is where a client learns that its database does not exist.
+        self.engine.state().catalog.database(&call.database(""))?;
         let server_info = ServerInfo {
             build_tags: MILVUS_VERSION.to_owned(),
             deploy_mode: "EMBEDDED".to_owned(),
