@@ -9,9 +9,9 @@ use clap::builder::styling::{AnsiColor, Style};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    add::AddArguments, completions::CompletionsArguments, doctor::DoctorArguments,
-    explain::ExplainArguments, list::ListArguments, ping::PingArguments, remove::RemoveArguments,
-    show::ShowArguments, version::VersionArguments,
+    add::AddArguments, completions::CompletionsArguments, demo::DemoArguments,
+    doctor::DoctorArguments, explain::ExplainArguments, list::ListArguments, ping::PingArguments,
+    remove::RemoveArguments, show::ShowArguments, version::VersionArguments,
 };
 use crate::console::Console;
 use crate::exit;
@@ -89,6 +89,7 @@ pub(crate) enum Command {
     Doctor(DoctorArguments),
     Version(VersionArguments),
     Completions(CompletionsArguments),
+    Demo(DemoArguments),
 }
 
 fn styles() -> Styles {

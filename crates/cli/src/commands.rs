@@ -4,6 +4,7 @@
 
 pub(crate) mod add;
 pub(crate) mod completions;
+pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod list;
@@ -30,5 +31,6 @@ pub(crate) async fn run(arguments: Arguments, console: &mut Console) -> Result<E
         Command::Doctor(arguments) => doctor::run(arguments, shared, console).await,
         Command::Version(arguments) => version::run(&arguments, shared, console).await,
         Command::Completions(arguments) => completions::run(&arguments, console),
+        Command::Demo(arguments) => demo::run(&arguments, console).await,
     }
 }

@@ -471,6 +471,8 @@ impl Connection {
     /// every call uses them. Channels stay.
     pub fn update_credentials(&self, credentials: impl Into<CredentialSource>) {
         if let Some(current) = self.shared.backend.current() {
+            // Nobody may come to share it by the old ones.
+            current.lease().unlist();
             current.pool().authorization.replace(credentials.into());
             current.pool().command(Command::CredentialsChanged);
         }

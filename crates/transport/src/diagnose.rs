@@ -350,7 +350,7 @@ async fn walk_to_version(
             Ok(Ok(greeting)) => greeting,
             Ok(Err(error))
                 if error.failure == ConnectFailure::HandshakeBroken
-                    && http2.first_bytes.tls_error().is_some() =>
+                    && !http2.first_bytes.is_http2() =>
             {
                 return Err(mismatch::explain(
                     route,

@@ -22,7 +22,7 @@ pub(crate) use stream::{FirstBytes, Stream};
 pub(crate) use tcp::connect_tcp;
 
 use crate::error::{ConnectError, ConnectFailure, Phase};
-use crate::tls::{TlsOptions, find_tls_error, tls_failure};
+use crate::tls::{NoCertificate, TlsOptions, find_tls_error, tls_failure};
 
 /// What was agreed in a TLS handshake, for people.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -56,6 +56,7 @@ pub(crate) async fn connect_unix(
 pub(crate) struct TlsSetup {
     config: Arc<rustls::ClientConfig>,
     name: ServerName<'static>,
+    asked: Arc<NoCertificate>,
 }
 
 /// Reads the certificates and settles the name; `host` is verified unless the options name another.
@@ -72,16 +73,21 @@ pub(crate) async fn set_up_tls(
             detail,
         )
     };
-    let files = options.clone();
+    let asked: Arc<NoCertificate> = Arc::default();
+    let (files, asking) = (options.clone(), Arc::clone(&asked));
     // Certificates are read from files, which blocks.
-    let config = tokio::task::spawn_blocking(move || files.client_config())
+    let config = tokio::task::spawn_blocking(move || files.client_config(&asking))
         .await
         .map_err(|error| misconfigured(format!("reading the certificates failed: {error}")))?
         .map_err(|error| misconfigured(error.0))?;
     let name = options
         .verified_name(host)
         .map_err(|error| misconfigured(error.0))?;
-    Ok(TlsSetup { config, name })
+    Ok(TlsSetup {
+        config,
+        name,
+        asked,
+    })
 }
 
 /// Does the TLS handshake over an open stream.
@@ -92,10 +98,23 @@ pub(crate) async fn handshake_tls(
     address: &Arc<str>,
     timeout: Duration,
 ) -> Result<(Stream, TlsFacts), ConnectError> {
-    let TlsSetup { config, name } = setup;
+    let TlsSetup {
+        config,
+        name,
+        asked,
+    } = setup;
     let handshake = TlsConnector::from(config).connect(name.clone(), stream);
     let stream = match tokio::time::timeout(timeout, handshake).await {
         Ok(Ok(stream)) => stream,
+        Ok(Err(error)) if asked.was_asked_for() && find_tls_error(&error).is_none() => {
+            return Err(ConnectError::new(
+                ConnectFailure::ClientCertificateRequired,
+                Phase::Tls,
+                address,
+                "",
+            )
+            .with_source(error));
+        }
         Ok(Err(error)) => return Err(tls_error(error, options, address, Phase::Tls)),
         Err(_) => return Err(silent(Phase::Tls, address)),
     };
@@ -130,7 +149,7 @@ pub(crate) async fn handshake_tls(
             other => other.to_str().into_owned(),
         },
     };
-    Ok((Stream::tls(stream), facts))
+    Ok((Stream::tls(stream, asked), facts))
 }
 
 /// What an I/O error on a TLS stream means. It may come after the handshake: with TLS 1.3 the server judges the client's

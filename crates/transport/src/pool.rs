@@ -104,6 +104,8 @@ pub(crate) struct Pool {
     changed: watch::Sender<()>,
     pub(crate) released: Arc<Released>,
     commands: mpsc::UnboundedSender<Command>,
+    /// Handles that use it; see [`Lease`].
+    leases: AtomicUsize,
     grow_asked: AtomicBool,
     wake_asked: AtomicBool,
     waiting: AtomicUsize,
@@ -141,6 +143,7 @@ impl Pool {
             changed: watch::Sender::new(()),
             released: Arc::default(),
             commands,
+            leases: AtomicUsize::new(0),
             grow_asked: AtomicBool::new(false),
             wake_asked: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),

@@ -4,11 +4,13 @@
 //! verification off. HTTP/2 (ALPN `h2`) is offered and nothing else.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 mod failure;
@@ -41,8 +43,11 @@ impl TlsOptions {
         *self == Self::default()
     }
 
-    /// Reads the files and makes the client side of TLS.
-    pub(crate) fn client_config(&self) -> Result<Arc<ClientConfig>, TlsConfigError> {
+    /// Reads the files and makes the client side of TLS; without a certificate, `asked` learns whether one was wanted.
+    pub(crate) fn client_config(
+        &self,
+        asked: &Arc<NoCertificate>,
+    ) -> Result<Arc<ClientConfig>, TlsConfigError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let (roots, pinned) = self.trust()?;
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
@@ -64,7 +69,9 @@ impl TlsOptions {
                     ))
                 })?
             }
-            (None, None) => builder.with_no_client_auth(),
+            (None, None) => {
+                builder.with_client_cert_resolver(Arc::clone(asked) as Arc<dyn ResolvesClientCert>)
+            }
             (Some(_), None) => {
                 return Err(TlsConfigError(
                     "client_pem_path is given without client_key_path".into(),
@@ -143,6 +150,34 @@ fn system_roots() -> Result<Arc<RootCertStore>, TlsConfigError> {
         ));
     }
     Ok(Arc::clone(ROOTS.get_or_init(|| Arc::new(roots))))
+}
+
+/// Has no client certificate, and remembers whether the server asked for one: a server that refuses the lack of it by
+/// resetting the connection may leave no other trace.
+#[derive(Debug, Default)]
+pub(crate) struct NoCertificate {
+    asked: AtomicBool,
+}
+
+impl NoCertificate {
+    pub(crate) fn was_asked_for(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(
+        &self,
+        _issuers: &[&[u8]],
+        _schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
 }
 
 /// The usual verification, and beside it: a server certificate that the user handed over as `server_pem_path` is

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
-use crate::tls::find_tls_error;
+use crate::tls::{NoCertificate, find_tls_error};
 
 /// How many of the first bytes are kept: enough for an HTTP/1.1 status line or an HTTP/2 SETTINGS frame.
 const KEPT: usize = 512;
@@ -26,6 +26,8 @@ pub(crate) struct FirstBytes {
     /// Kept here, since HTTP/2 keeps of an I/O error no more than its text.
     tls_error: OnceLock<rustls::Error>,
     arrived: Notify,
+    /// Of TLS without a client certificate: whether the server wanted one.
+    no_certificate: Option<Arc<NoCertificate>>,
     born: Instant,
     /// Milliseconds from `born` to the last byte read.
     last_read: AtomicU64,
@@ -40,6 +42,13 @@ impl FirstBytes {
     /// The TLS error that ended the stream, if it was one.
     pub(crate) fn tls_error(&self) -> Option<&rustls::Error> {
         self.tls_error.get()
+    }
+
+    /// True when the server asked for a client certificate and got none.
+    pub(crate) fn lacks_client_certificate(&self) -> bool {
+        self.no_certificate
+            .as_ref()
+            .is_some_and(|none| none.was_asked_for())
     }
 
     /// How long the peer has been silent.
@@ -99,22 +108,23 @@ enum Inner {
 
 impl Stream {
     pub(crate) fn tcp(stream: TcpStream) -> Self {
-        Self::new(Inner::Tcp(stream))
+        Self::new(Inner::Tcp(stream), None)
     }
 
-    pub(crate) fn tls(stream: TlsStream<TcpStream>) -> Self {
-        Self::new(Inner::Tls(Box::new(stream)))
+    pub(crate) fn tls(stream: TlsStream<TcpStream>, no_certificate: Arc<NoCertificate>) -> Self {
+        Self::new(Inner::Tls(Box::new(stream)), Some(no_certificate))
     }
 
     pub(crate) fn unix(stream: UnixStream) -> Self {
-        Self::new(Inner::Unix(stream))
+        Self::new(Inner::Unix(stream), None)
     }
 
-    fn new(inner: Inner) -> Self {
+    fn new(inner: Inner, no_certificate: Option<Arc<NoCertificate>>) -> Self {
         let first_bytes = Arc::new(FirstBytes {
             first: OnceLock::new(),
             tls_error: OnceLock::new(),
             arrived: Notify::new(),
+            no_certificate,
             born: Instant::now(),
             last_read: AtomicU64::new(0),
         });

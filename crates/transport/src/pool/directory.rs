@@ -15,13 +15,8 @@ use crate::config::{ConnectionConfig, Fingerprint};
 /// A pool lives on the runtime that it was made on: its sockets are registered there.
 type Key = (Fingerprint, tokio::runtime::Id);
 
-struct Entry {
-    pool: Arc<Pool>,
-    leases: usize,
-}
-
-fn directory() -> MutexGuard<'static, HashMap<Key, Entry>> {
-    static DIRECTORY: OnceLock<Mutex<HashMap<Key, Entry>>> = OnceLock::new();
+fn directory() -> MutexGuard<'static, HashMap<Key, Arc<Pool>>> {
+    static DIRECTORY: OnceLock<Mutex<HashMap<Key, Arc<Pool>>>> = OnceLock::new();
     // A panic elsewhere leaves the map as it was before or after one whole change.
     DIRECTORY
         .get_or_init(Mutex::default)
@@ -31,7 +26,6 @@ fn directory() -> MutexGuard<'static, HashMap<Key, Entry>> {
 
 /// The right to use a pool. The last one closes it.
 pub(crate) struct Lease {
-    key: Key,
     pool: Arc<Pool>,
     returned: AtomicBool,
 }
@@ -41,21 +35,13 @@ impl Lease {
     pub(crate) fn take(config: &ConnectionConfig, routes: Vec<Route>) -> Self {
         let key = (config.fingerprint(), tokio::runtime::Handle::current().id());
         let mut directory = directory();
-        directory.retain(|_, entry| !entry.pool.is_over());
-        let usable = directory
-            .get(&key)
-            .is_some_and(|entry| !entry.pool.is_closing());
-        if !usable {
-            directory.remove(&key);
-        }
-        let entry = directory.entry(key).or_insert_with(|| Entry {
-            pool: Pool::start(config, routes),
-            leases: 0,
-        });
-        entry.leases += 1;
+        directory.retain(|_, pool| !pool.is_over() && !pool.is_closing());
+        let pool = directory
+            .entry(key)
+            .or_insert_with(|| Pool::start(config, routes));
+        pool.leases.fetch_add(1, Ordering::Relaxed);
         Self {
-            key,
-            pool: Arc::clone(&entry.pool),
+            pool: Arc::clone(pool),
             returned: AtomicBool::new(false),
         }
     }
@@ -74,19 +60,18 @@ impl Lease {
         if self.returned.swap(true, Ordering::AcqRel) {
             return false;
         }
+        // Under the lock, so that nobody takes a lease on a pool that is about to close.
         let mut directory = directory();
-        match directory.get_mut(&self.key) {
-            Some(entry) if Arc::ptr_eq(&entry.pool, &self.pool) => {
-                entry.leases -= 1;
-                let last = entry.leases == 0;
-                if last {
-                    directory.remove(&self.key);
-                }
-                last
-            }
-            // The pool had ended and has been replaced; what is left of it may go.
-            _ => true,
+        let last = self.pool.leases.fetch_sub(1, Ordering::Relaxed) == 1;
+        if last {
+            directory.retain(|_, pool| !Arc::ptr_eq(pool, &self.pool));
         }
+        last
+    }
+
+    /// Takes the pool off the list: what it was found by is no longer true of it. Its users keep it.
+    pub(crate) fn unlist(&self) {
+        directory().retain(|_, pool| !Arc::ptr_eq(pool, &self.pool));
     }
 
     /// Gives the lease back; the last one drains the pool for at most `patience` and waits for it.

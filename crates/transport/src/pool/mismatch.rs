@@ -40,6 +40,14 @@ pub(crate) async fn explain(
                 Phase::Tls,
             );
         }
+        if first_bytes.lacks_client_certificate() && first_bytes.first().is_empty() {
+            return ConnectError::new(
+                ConnectFailure::ClientCertificateRequired,
+                Phase::Tls,
+                &route.address,
+                "",
+            );
+        }
     } else if first_bytes.is_tls() || (!first_bytes.is_http2() && speaks_tls(peer, timeout).await) {
         return ConnectError::new(
             ConnectFailure::TlsRequired,
