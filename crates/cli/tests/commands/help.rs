@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::program::{Program, steady};
 use milvusctl::Exit;
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "add",
     "list",
     "show",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 9] = [
     "doctor",
     "version",
     "completions",
+    "demo",
 ];
 
 async fn help(arguments: &[&str]) -> String {
