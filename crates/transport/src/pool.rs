@@ -44,7 +44,7 @@ const CROWDED_CALLS: u32 = 64;
 /// of a server with default settings let through in a round trip.
 const CROWDED_BYTES: usize = 256 * 1024;
 /// Events that a slow listener may be behind before it misses some (and is told so).
-const EVENT_BACKLOG: usize = 256;
+const EVENT_BACKLOG: usize = 64;
 
 /// What the pool is told from outside its task.
 pub(crate) enum Command {
@@ -104,6 +104,8 @@ pub(crate) struct Pool {
     changed: watch::Sender<()>,
     pub(crate) released: Arc<Released>,
     commands: mpsc::UnboundedSender<Command>,
+    /// Set when closing begins: read with every look-up of an alias.
+    closing: AtomicBool,
     /// Handles that use it; see [`Lease`].
     leases: AtomicUsize,
     grow_asked: AtomicBool,
@@ -143,6 +145,7 @@ impl Pool {
             changed: watch::Sender::new(()),
             released: Arc::default(),
             commands,
+            closing: AtomicBool::new(false),
             leases: AtomicUsize::new(0),
             grow_asked: AtomicBool::new(false),
             wake_asked: AtomicBool::new(false),
@@ -309,7 +312,7 @@ impl Pool {
 
     /// True once closing has begun.
     pub(crate) fn is_closing(&self) -> bool {
-        matches!(self.ready.load().health, Health::Closing | Health::Closed)
+        self.closing.load(Ordering::Acquire)
     }
 }
 

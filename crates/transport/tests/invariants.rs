@@ -599,3 +599,47 @@ async fn a_channel_that_only_loses_its_pings_is_kept_while_answers_come() {
     }
     assert_eq!(connection.status().channels[0].id, channel);
 }
+
+#[tokio::test]
+async fn a_goaway_that_is_followed_by_a_hang_up_doubles_nothing() {
+    let server = server().await;
+    let headers = || FrameWhen::frame(Direction::ToServer, FrameKind::Headers);
+    for hundred in 1..8 {
+        let last = FrameThen::GoAway {
+            last_stream: LastStream::BeforeThis,
+            reason: Reason::NO_ERROR,
+        };
+        let rule = FrameRule::new(headers(), last);
+        server.link().rule(rule.skip(100 * hundred).times(1));
+        // The next call of that connection, which the peer has said that it will not look at.
+        let rule = FrameRule::new(headers(), FrameThen::Close);
+        server.link().rule(rule.skip(100 * hundred + 1).times(1));
+    }
+    let connection = connect(&server).await;
+    let workers = (0..16).map(|_| {
+        let connection = connection.clone();
+        tokio::spawn(async move {
+            let mut unknown = 0_u64;
+            for _ in 0..50 {
+                let outcome = connection
+                    .call(&rpc::INSERT, InsertRequest::default())
+                    .await;
+                if let Err(error) = outcome {
+                    assert_eq!(error.applied(), milvus_transport::Applied::Unknown);
+                    unknown += 1;
+                }
+            }
+            unknown
+        })
+    });
+    let mut unknown = 0;
+    for worker in workers.collect::<Vec<_>>() {
+        unknown += worker.await.unwrap();
+    }
+    // Calls that the peer had promised to answer may be cut by the hang-up; of these, nobody can know.
+    let applied = server.applied("Insert");
+    assert!(
+        applied <= 800 && applied + unknown >= 800,
+        "{applied} applied, {unknown} unknown"
+    );
+}

@@ -444,7 +444,7 @@ async fn every_call_carries_milvus_metadata() {
             .unwrap()
             > 1_700_000_000_000
     );
-    assert!(call.metadata_text("grpc-timeout").unwrap().ends_with('u'));
+    assert!(call.metadata_text("grpc-timeout").unwrap().ends_with('m'));
     assert_eq!(call.decode::<InsertRequest>().unwrap().db_name, "books");
 }
 

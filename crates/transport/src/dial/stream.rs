@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
+use super::is_hang_up;
 use crate::tls::{NoCertificate, find_tls_error};
 
 /// How many of the first bytes are kept: enough for an HTTP/1.1 status line or an HTTP/2 SETTINGS frame.
@@ -95,8 +96,13 @@ impl FirstBytes {
 }
 
 /// The stream of one channel.
+///
+/// A peer that hangs up may have said why before: a GOAWAY that still waits to be read tells which calls it has not looked
+/// at. So a write that fails because the peer has hung up is no error here; what it held is thrown away, and the reading
+/// side comes to the farewell and then to the end.
 pub(crate) struct Stream {
     inner: Inner,
+    peer_hung_up: bool,
     first_bytes: Arc<FirstBytes>,
 }
 
@@ -128,11 +134,28 @@ impl Stream {
             born: Instant::now(),
             last_read: AtomicU64::new(0),
         });
-        Self { inner, first_bytes }
+        Self {
+            inner,
+            peer_hung_up: false,
+            first_bytes,
+        }
     }
 
     pub(crate) fn first_bytes(&self) -> Arc<FirstBytes> {
         Arc::clone(&self.first_bytes)
+    }
+}
+
+impl Stream {
+    /// What a write's outcome means: see the type.
+    fn written(&mut self, polled: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
+        match polled {
+            Poll::Ready(Err(error)) if is_hang_up(&error) => {
+                self.peer_hung_up = true;
+                Poll::Ready(Ok(all))
+            }
+            polled => polled,
+        }
     }
 }
 
@@ -165,19 +188,27 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.inner {
+        if self.peer_hung_up {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let polled = match &mut self.inner {
             Inner::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Inner::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Inner::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        };
+        self.written(polled, buf.len())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.inner {
+        if self.peer_hung_up {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = match &mut self.inner {
             Inner::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Inner::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Inner::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        };
+        self.written(polled.map_ok(|()| 0), 0).map_ok(|_| ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -193,11 +224,16 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.inner {
+        let all = bufs.iter().map(|buf| buf.len()).sum();
+        if self.peer_hung_up {
+            return Poll::Ready(Ok(all));
+        }
+        let polled = match &mut self.inner {
             Inner::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Inner::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Inner::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        };
+        self.written(polled, all)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -60,15 +60,17 @@ impl CallMetadata<'_> {
         if let Some(identifier) = self.identifier {
             headers.insert(IDENTIFIER.clone(), HeaderValue::from(identifier));
         }
-        headers.insert(REQUEST_ID.clone(), self.request_id.clone());
+        // The same for hardly two calls: kept out of HTTP/2's compression table, where they would push out what repeats.
+        let mut request_id = self.request_id.clone();
+        request_id.set_sensitive(true);
+        headers.insert(REQUEST_ID.clone(), request_id);
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_millis();
-        headers.insert(
-            REQUEST_TIME.clone(),
-            HeaderValue::from(u64::try_from(now).unwrap_or(u64::MAX)),
-        );
+        let mut request_time = HeaderValue::from(u64::try_from(now).unwrap_or(u64::MAX));
+        request_time.set_sensitive(true);
+        headers.insert(REQUEST_TIME.clone(), request_time);
 
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
@@ -83,11 +85,14 @@ impl CallMetadata<'_> {
 /// The header value for the time that is left: at most eight digits and a unit.
 fn grpc_timeout(remaining: Duration) -> HeaderValue {
     const MOST: u128 = 99_999_999;
+    /// From here on, whole milliseconds are exact enough.
+    const WORTH_MICROS: u128 = 10_000;
     let micros = remaining.as_micros().max(1);
-    let text = if micros <= MOST {
+    let text = if micros < WORTH_MICROS {
         format!("{micros}u")
-    } else if micros / 1_000 <= MOST {
-        format!("{}m", micros / 1_000)
+    } else if micros.div_ceil(1_000) <= MOST {
+        // Rounded up, so that calls with the same time to go say the same, which HTTP/2 then sends as one byte.
+        format!("{}m", micros.div_ceil(1_000))
     } else {
         format!("{}S", (micros / 1_000_000).min(MOST))
     };
@@ -112,7 +117,8 @@ mod tests {
     fn the_timeout_has_at_most_eight_digits() {
         let text = |duration| grpc_timeout(duration).to_str().unwrap().to_owned();
         assert_eq!(text(Duration::ZERO), "1u");
-        assert_eq!(text(Duration::from_millis(1500)), "1500000u");
+        assert_eq!(text(Duration::from_micros(9_999)), "9999u");
+        assert_eq!(text(Duration::from_micros(1_500_001)), "1501m");
         assert_eq!(text(Duration::from_secs(100)), "100000m");
         assert_eq!(text(Duration::from_secs(200_000)), "200000S");
         assert_eq!(text(Duration::MAX), "99999999S");

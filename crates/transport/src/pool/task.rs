@@ -171,7 +171,11 @@ impl Task {
                         .user()
                         .unwrap_or_default()
                         .to_owned();
-                    let timeout = pool.options.dial_timeout;
+                    // A dial that outlasts the connect could not say how far it came.
+                    let timeout = pool
+                        .options
+                        .dial_timeout
+                        .min(pool.options.connect_timeout.mul_f64(0.9));
                     let released = Arc::clone(&pool.released);
                     let dial = Dial {
                         released,
@@ -466,6 +470,7 @@ impl Task {
     }
 
     fn close(&mut self, deadline: Instant) {
+        self.pool.closing.store(true, Ordering::Release);
         self.closing = Some(
             self.closing
                 .map_or(deadline, |earlier| earlier.min(deadline)),
