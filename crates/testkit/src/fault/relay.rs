@@ -19,6 +19,9 @@ use tokio::time::{Instant, sleep_until};
 use super::frame::{Frame, FrameKind, FrameReader, MAX_CONCURRENT_STREAMS, Piece};
 use super::link::{Connection, Direction, FrameThen, Link};
 
+/// Room for one read: a fast link does not get slow because it is looked at.
+const READ_SIZE: usize = 64 << 10;
+
 /// Something to write when its time has come.
 #[derive(Debug)]
 pub(super) enum Outgoing {
@@ -153,7 +156,12 @@ impl Shared<'_> {
     ) {
         let mut highest_stream = 0;
         let mut extra = Duration::ZERO;
-        while let Ok(length @ 1..) = from.read_buf(reader.buffer()).await {
+        loop {
+            // Without room of its own the buffer grows by 64 bytes at a time, and so would the reads.
+            reader.buffer().reserve(READ_SIZE);
+            let Ok(length @ 1..) = from.read_buf(reader.buffer()).await else {
+                break;
+            };
             self.opened.link.count_bytes(direction, length);
             if self.opened.link.is_opaque() {
                 let bytes = reader.buffer().split().freeze();
