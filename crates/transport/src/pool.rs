@@ -316,19 +316,18 @@ impl Pool {
     }
 }
 
-/// The less busy of two channels chosen at random; any other one when it has no stream left.
+/// The least busy channel, by bytes on their way first: an insert is best where no other one fills the peer's window. The
+/// search begins at a random one, so that equals share; pools are small, so all are looked at. When the chosen one has no
+/// stream left, any other.
 fn pick(channels: &[Arc<Channel>], bytes: usize) -> Option<StreamPermit> {
     if let [only] = channels {
         return only.try_stream(bytes);
     }
-    let first = fastrand::usize(..channels.len().max(1));
-    let second = (first + fastrand::usize(1..channels.len().max(2))) % channels.len().max(1);
-    let (one, other) = (channels.get(first)?, channels.get(second)?);
-    let chosen = if one.gauges.in_flight() <= other.gauges.in_flight() {
-        one
-    } else {
-        other
-    };
+    let start = fastrand::usize(..channels.len().max(1));
+    let (before, after) = channels.split_at_checked(start)?;
+    let busy =
+        |channel: &&Arc<Channel>| (channel.gauges.bytes_in_flight(), channel.gauges.in_flight());
+    let chosen = after.iter().chain(before).min_by_key(busy)?;
     chosen.try_stream(bytes).or_else(|| {
         channels
             .iter()
