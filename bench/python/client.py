@@ -205,6 +205,58 @@ async def tasks(target, kind, callers, seconds):
     return await repeat_tasks(call, callers, seconds)
 
 
+def faults(target, callers, seconds):
+    """What src/faults.rs does, with threads."""
+    import itertools
+
+    from pymilvus import MilvusClient
+
+    deadline = target.get("deadline") or 10.0
+    client = MilvusClient(**options(target))
+    vector = [0.1] * DIMENSION
+    account = {"reads": 0, "reads_failed": 0, "not_applied": [], "unknown": [], "longest_ms": 0.0, "said": []}
+    numbers, lock, times = itertools.count(), threading.Lock(), []
+    origin = time.monotonic()
+    account["began_ms"] = int(time.time() * 1e3)
+
+    def caller(number):
+        while time.monotonic() - origin < seconds:
+            key = None if number % 2 == 0 else next(numbers)
+            began, said = time.monotonic(), None
+            try:
+                if key is None:
+                    client.get_server_version(timeout=deadline)
+                else:
+                    client.insert(COLLECTION, [{KEY_FIELD: key, VECTOR_FIELD: vector}], timeout=deadline)
+            except Exception as error:
+                said = str(error)
+            ended = time.monotonic()
+            with lock:
+                account["longest_ms"] = max(account["longest_ms"], (ended - began) * 1e3)
+                if said is None:
+                    times.append(ended - origin)
+                    account["reads"] += key is None
+                else:
+                    if key is None:
+                        account["reads_failed"] += 1
+                    else:
+                        account["unknown"].append(key)
+                    said = ("read: " if key is None else "insert: ") + said
+                    if len(account["said"]) < 4 and said not in account["said"]:
+                        account["said"].append(said)
+            time.sleep(0.02)
+
+    threads = [threading.Thread(target=caller, args=(number,)) for number in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    per = [0] * (int(max(times, default=0) * 100) + 1)
+    for moment in times:
+        per[int(moment * 100)] += 1
+    return {**account, "inserts": next(numbers), "per_centisecond": per}
+
+
 def main():
     job = json.loads(sys.stdin.readline())
     target, work = job["target"], job["work"]
@@ -217,6 +269,8 @@ def main():
         outcome = {}
     elif work == "fail":
         outcome = fail(target)
+    elif "faults" in work:
+        outcome = faults(target, **work["faults"])
     elif "connections" in work:
         outcome = connections(target, **work["connections"])
     else:

@@ -17,6 +17,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::faults::{self, Failed};
 use crate::resources::{open_sockets, pin_to_core, processor_time, resident_bytes};
 
 /// The rows of one insert: 768 vectors of 1024 numbers are 3 MB.
@@ -62,6 +63,9 @@ pub struct Target {
     /// How long connecting may take, in seconds.
     #[serde(default)]
     pub timeout: Option<f64>,
+    /// The deadline of each call, in seconds.
+    #[serde(default)]
+    pub deadline: Option<f64>,
     /// For a bare channel: whether connecting includes Milvus's handshake, as it does for all Milvus clients.
     #[serde(default)]
     pub handshake: bool,
@@ -99,6 +103,13 @@ pub enum Work {
         /// For how long.
         seconds: f64,
     },
+    /// Readers and inserters that go on whatever happens.
+    Faults {
+        /// As above; half of them read.
+        callers: usize,
+        /// For how long.
+        seconds: f64,
+    },
     /// Large answers, one after the other.
     Answers {
         /// For how long.
@@ -117,6 +128,8 @@ pub trait Peer: Clone + Send + Sync + 'static {
     fn database_call(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
     /// Inserts [`INSERT_ROWS`] rows.
     fn insert(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
+    /// Inserts one row with this key.
+    fn insert_row(&self, key: i64) -> impl Future<Output = Result<(), Failed>> + Send;
     /// Queries [`ANSWER_ROWS`] rows; the bytes of the vectors that came.
     fn large_answer(&self) -> impl Future<Output = anyhow::Result<usize>> + Send;
 }
@@ -159,6 +172,7 @@ async fn work<P: Peer>(job: &Job) -> anyhow::Result<Value> {
             })
             .await
         }
+        Work::Faults { callers, seconds } => faults::run::<P>(&job.target, callers, seconds).await,
         Work::Inserts { callers, seconds } => {
             let peer = P::connect(&job.target, 0).await?;
             repeat(callers, seconds, move || {

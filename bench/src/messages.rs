@@ -31,7 +31,10 @@ pub fn numbers() -> impl Iterator<Item = f32> {
 }
 
 fn keys(rows: usize) -> FieldData {
-    let data = (0_i64..).take(rows).collect();
+    keys_of((0_i64..).take(rows).collect())
+}
+
+fn keys_of(data: Vec<i64>) -> FieldData {
     FieldData {
         r#type: DataType::Int64.into(),
         field_name: KEY_FIELD.to_owned(),
@@ -72,6 +75,16 @@ pub fn insert_request() -> InsertRequest {
         ..InsertRequest::default()
     });
     request.clone()
+}
+
+/// An insert of one row with this key.
+pub fn row_request(key: i64) -> InsertRequest {
+    InsertRequest {
+        collection_name: COLLECTION.to_owned(),
+        fields_data: vec![keys_of(vec![key]), vectors(1)],
+        num_rows: 1,
+        ..InsertRequest::default()
+    }
 }
 
 /// A query that the null server answers with [`ANSWER_ROWS`] rows.
@@ -124,15 +137,20 @@ pub fn version_response() -> GetVersionResponse {
     }
 }
 
-/// The answer to an insert.
+/// The answer to an insert of [`INSERT_ROWS`] rows.
 pub fn mutation_result() -> MutationResult {
-    let data = (0_i64..).take(INSERT_ROWS).collect();
+    mutation_result_of(INSERT_ROWS)
+}
+
+/// The answer to an insert of so many rows.
+pub fn mutation_result_of(rows: usize) -> MutationResult {
+    let data = (0_i64..).take(rows).collect();
     MutationResult {
         status: success(),
         i_ds: Some(IDs {
             id_field: Some(i_ds::IdField::IntId(LongArray { data })),
         }),
-        insert_cnt: i64::try_from(INSERT_ROWS).unwrap_or_default(),
+        insert_cnt: i64::try_from(rows).unwrap_or_default(),
         timestamp: 1,
         acknowledged: true,
         ..MutationResult::default()

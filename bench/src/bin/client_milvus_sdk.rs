@@ -10,6 +10,7 @@ use milvus::v2::prelude::{
     ListCollectionsRequest, QueryRequest,
 };
 use milvus_bench::client::{self, COLLECTION, DIMENSION, INSERT_ROWS, Peer, Target};
+use milvus_bench::faults::Failed;
 use milvus_bench::messages::{KEY_FIELD, VECTOR_FIELD, numbers};
 
 #[derive(Clone)]
@@ -25,6 +26,9 @@ impl Peer for MilvusSdk {
         }
         if let Some(seconds) = target.timeout {
             config = config.connect_timeout(Duration::from_secs_f64(seconds));
+        }
+        if let Some(seconds) = target.deadline {
+            config = config.rpc_timeout(Duration::from_secs_f64(seconds));
         }
         if let Some(path) = &target.ca {
             config = config.ca_certificate(path.display().to_string());
@@ -51,6 +55,31 @@ impl Peer for MilvusSdk {
     async fn insert(&self) -> anyhow::Result<()> {
         self.client.insert(insert_request()?).await?;
         Ok(())
+    }
+
+    async fn insert_row(&self, key: i64) -> Result<(), Failed> {
+        // It does not say whether a row may have been inserted.
+        let failed = |error: String| Failed {
+            not_applied: false,
+            said: error,
+        };
+        let columns = vec![
+            FieldData::Int64 {
+                name: KEY_FIELD.to_owned(),
+                values: vec![key],
+            },
+            FieldData::FloatVector {
+                name: VECTOR_FIELD.to_owned(),
+                values: vec![numbers().take(DIMENSION).collect()],
+            },
+        ];
+        let request = InsertRequest::builder()
+            .collection_name(COLLECTION)
+            .columns(columns)
+            .build()
+            .map_err(|error| failed(error.to_string()))?;
+        let outcome = self.client.insert(request).await;
+        outcome.map(drop).map_err(|error| failed(error.to_string()))
     }
 
     async fn large_answer(&self) -> anyhow::Result<usize> {

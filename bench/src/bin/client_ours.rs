@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use milvus_bench::client::{self, COLLECTION, DIMENSION, INSERT_ROWS, Peer, Target};
+use milvus_bench::faults::Failed;
 use milvus_bench::messages::{KEY_FIELD, VECTOR_FIELD, numbers};
 use milvus_connections::{Client, ConnectionParams, connections};
 use milvus_protocol::milvus::{GetVersionRequest, ShowCollectionsRequest};
@@ -41,6 +42,9 @@ impl Peer for Ours {
         }
         if let Some(seconds) = target.timeout {
             params = params.timeout(Duration::from_secs_f64(seconds));
+        }
+        if let Some(seconds) = target.deadline {
+            params = params.call_timeout(Duration::from_secs_f64(seconds));
         }
         if let Some(channels) = target.channels {
             params = params.max_channels(channels);
@@ -81,6 +85,24 @@ impl Peer for Ours {
             .column(VECTOR_FIELD, vectors.clone())
             .await?;
         Ok(())
+    }
+
+    async fn insert_row(&self, key: i64) -> Result<(), Failed> {
+        let outcome = self
+            .client
+            .insert(COLLECTION)
+            .column(KEY_FIELD, vec![key])
+            .column(VECTOR_FIELD, numbers().take(DIMENSION).collect::<Vec<f32>>())
+            .await;
+        let error = match outcome {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let applied = error.connection_error().map(milvus_connections::transport::Error::applied);
+        Err(Failed {
+            not_applied: applied == Some(milvus_connections::transport::Applied::No),
+            said: error.to_string(),
+        })
     }
 
     async fn large_answer(&self) -> anyhow::Result<usize> {

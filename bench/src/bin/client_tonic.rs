@@ -5,6 +5,7 @@
 
 use http::uri::PathAndQuery;
 use milvus_bench::client::{self, Peer, Target};
+use milvus_bench::faults::Failed;
 use milvus_bench::messages;
 use milvus_protocol::milvus::{
     ConnectRequest, ConnectResponse, GetVersionRequest, GetVersionResponse, MutationResult,
@@ -61,6 +62,15 @@ impl Peer for Tonic {
 
     async fn insert(&self) -> anyhow::Result<()> {
         let _: MutationResult = self.call(&rpc::INSERT, messages::insert_request()).await?;
+        Ok(())
+    }
+
+    async fn insert_row(&self, key: i64) -> Result<(), Failed> {
+        let outcome = self.call(&rpc::INSERT, messages::row_request(key)).await;
+        let _: MutationResult = outcome.map_err(|error| Failed {
+            not_applied: false,
+            said: error.to_string(),
+        })?;
         Ok(())
     }
 

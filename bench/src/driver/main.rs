@@ -5,6 +5,7 @@
 
 mod calls;
 mod connect;
+mod faults;
 mod programs;
 
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ struct Arguments {
 enum Benchmark {
     /// Start to first answer, many connections, speed of failing: against a real Milvus
     Connect,
+    /// Kills, pauses, GOAWAY, restarts under readers and inserters: what fails, what is doubled, how fast it recovers
+    Faults,
     /// Rate, latency and processor time of calls: against a server that does nothing
     Calls,
 }
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let (name, run): (_, fn(&mut Report, bool) -> anyhow::Result<()>) = match arguments.benchmark {
         Benchmark::Connect => ("connect", connect::run),
+        Benchmark::Faults => ("faults", faults::run),
         Benchmark::Calls => ("calls", calls::run),
     };
     let mut report = Report::new(name);

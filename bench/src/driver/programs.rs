@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use milvus_bench::client::{Job, Target, Work};
 use milvus_testkit::real::{PYMILVUS, Python};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How long one run of a client may take.
@@ -184,6 +185,36 @@ impl Helper {
         command.args(["--upstream", &upstream.to_string()]);
         command.args(["--delay", &delay.to_string()]);
         Self::start(command)
+    }
+
+    /// A server that counts what arrives, in `keys`.
+    pub(crate) fn counting_server(
+        keys: &Path,
+        address: Option<SocketAddr>,
+        goaway_every: Option<u64>,
+    ) -> anyhow::Result<Self> {
+        let mut command = Command::new(sibling("counting_server")?);
+        command.arg("--keys").arg(keys);
+        if let Some(address) = address {
+            command.args(["--address", &address.to_string()]);
+        }
+        if let Some(calls) = goaway_every {
+            command.args(["--goaway-every", &calls.to_string()]);
+        }
+        Self::start(command)
+    }
+
+    /// SIGKILL; its address, where another one can be started.
+    pub(crate) fn kill(mut self) -> anyhow::Result<SocketAddr> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(self.address)
+    }
+
+    /// SIGSTOP or SIGCONT.
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        kill_process(Pid::from_child(&self.child), signal)?;
+        Ok(())
     }
 
     fn start(mut command: Command) -> anyhow::Result<Self> {
