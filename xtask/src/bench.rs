@@ -16,7 +16,7 @@ use crate::project;
 /// Arguments of `bench`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The benchmark: `connect` or `calls`
+    /// The benchmark: `connect`, `calls` or `faults`
     name: String,
     /// Fewer and shorter runs: shows that everything works, its numbers mean little
     #[arg(long)]
