@@ -139,12 +139,15 @@ impl Server {
 /// The key of an insert's first row.
 fn key_of(message: Bytes) -> anyhow::Result<i64> {
     let request = InsertRequest::decode(message)?;
-    let key = request.fields_data.into_iter().find_map(|field| match field.field {
-        Some(field_data::Field::Scalars(ScalarField {
-            data: Some(scalar_field::Data::LongData(keys)),
-        })) if field.field_name == messages::KEY_FIELD => keys.data.first().copied(),
-        _ => None,
-    });
+    let key = request
+        .fields_data
+        .into_iter()
+        .find_map(|field| match field.field {
+            Some(field_data::Field::Scalars(ScalarField {
+                data: Some(scalar_field::Data::LongData(keys)),
+            })) if field.field_name == messages::KEY_FIELD => keys.data.first().copied(),
+            _ => None,
+        });
     key.context("an insert without a key")
 }
 
@@ -159,9 +162,18 @@ fn framed(message: &impl Message) -> Bytes {
 fn answers() -> HashMap<&'static str, Bytes> {
     HashMap::from([
         (rpc::CONNECT.path(), framed(&messages::connect_response())),
-        (rpc::GET_VERSION.path(), framed(&messages::version_response())),
+        (
+            rpc::GET_VERSION.path(),
+            framed(&messages::version_response()),
+        ),
         (rpc::INSERT.path(), framed(&messages::mutation_result_of(1))),
-        (rpc::SHOW_COLLECTIONS.path(), framed(&messages::collections_response())),
-        (rpc::DESCRIBE_COLLECTION.path(), framed(&messages::collection_response())),
+        (
+            rpc::SHOW_COLLECTIONS.path(),
+            framed(&messages::collections_response()),
+        ),
+        (
+            rpc::DESCRIBE_COLLECTION.path(),
+            framed(&messages::collection_response()),
+        ),
     ])
 }

@@ -80,7 +80,11 @@ pub(crate) fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> {
         Fault::OneOfThreeDead,
         Fault::RollingRestart,
     ];
-    let some = [Fault::Kill(seconds(2)), Fault::Goaway(100), Fault::RollingRestart];
+    let some = [
+        Fault::Kill(seconds(2)),
+        Fault::Goaway(100),
+        Fault::RollingRestart,
+    ];
     let (faults, rounds) = if quick { (&some[..], 1) } else { (&all[..], 3) };
     for _ in 0..rounds {
         for fault in faults {
@@ -138,13 +142,14 @@ fn observe(clients: &Clients, who: Who, fault: Fault) -> anyhow::Result<Observed
     };
     let (outcome, up_ms, fault_ms) = thread::scope(|scope| {
         let client = scope.spawn(|| clients.run(who, &target, &work, None));
-        let happened = wait_for_inserts(&keys)
-            .and_then(|()| {
-                thread::sleep(BEFORE);
-                let fault_ms = now_ms()?;
-                Ok((inject(fault, servers, &keys)?, fault_ms))
-            });
-        let outcome = client.join().map_err(|_| anyhow::anyhow!("the client's thread panicked"))??;
+        let happened = wait_for_inserts(&keys).and_then(|()| {
+            thread::sleep(BEFORE);
+            let fault_ms = now_ms()?;
+            Ok((inject(fault, servers, &keys)?, fault_ms))
+        });
+        let outcome = client
+            .join()
+            .map_err(|_| anyhow::anyhow!("the client's thread panicked"))??;
         let ((up_ms, _servers), fault_ms) = happened?;
         anyhow::Ok((outcome.0, up_ms, fault_ms))
     })?;
@@ -205,14 +210,18 @@ fn wait_for_inserts(keys: &Path) -> anyhow::Result<()> {
 }
 
 fn now_ms() -> anyhow::Result<u64> {
-    Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
+    Ok(u64::try_from(
+        SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis(),
+    )?)
 }
 
 /// How often each key arrived.
 fn arrived(keys: &PathBuf) -> anyhow::Result<HashMap<i64, u32>> {
     let mut times = HashMap::new();
     for key in std::fs::read(keys)?.chunks_exact(8) {
-        *times.entry(i64::from_le_bytes(key.try_into()?)).or_default() += 1;
+        *times
+            .entry(i64::from_le_bytes(key.try_into()?))
+            .or_default() += 1;
     }
     Ok(times)
 }
@@ -224,12 +233,20 @@ impl Observed {
         let failed: Vec<i64> = [&account.not_applied[..], &account.unknown[..]].concat();
         let is_there = |key: &&i64| self.arrived.contains_key(*key);
         let acknowledged = (0..account.inserts).filter(|key| !failed.contains(key));
-        let lost = acknowledged.filter(|key| !self.arrived.contains_key(key)).count();
+        let lost = acknowledged
+            .filter(|key| !self.arrived.contains_key(key))
+            .count();
         let doubled = self.arrived.values().filter(|times| **times > 1).count();
         let counts = [
-            ("calls", (account.reads + account.reads_failed) as f64 + account.inserts as f64),
+            (
+                "calls",
+                (account.reads + account.reads_failed) as f64 + account.inserts as f64,
+            ),
             ("failed reads", account.reads_failed as f64),
-            ("failed inserts, said to be not applied", account.not_applied.len() as f64),
+            (
+                "failed inserts, said to be not applied",
+                account.not_applied.len() as f64,
+            ),
             ("failed inserts, others", account.unknown.len() as f64),
             (
                 "said to be not applied, but arrived",
@@ -272,7 +289,8 @@ impl Observed {
         let usual = f64::from(before.iter().sum::<u32>()) / 10.0;
         let up = index(up)?;
         let back = (up..per.len()).find(|from| {
-            (0..5).all(|window| rate(from + window * WINDOW).is_some_and(|rate| rate >= 0.7 * usual))
+            (0..5)
+                .all(|window| rate(from + window * WINDOW).is_some_and(|rate| rate >= 0.7 * usual))
         })?;
         Some((back - up) as f64 * 10.0)
     }
