@@ -27,7 +27,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Connection`] when the alias exists or the collection does not.
+    /// [`Error::Connection`](crate::Error::Connection) when the alias exists or the collection does not.
     pub fn create_alias(
         &self,
         collection: impl Into<String>,
@@ -46,7 +46,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Connection`] when the alias or the collection does not exist.
+    /// [`Error::Connection`](crate::Error::Connection) when the alias or the collection does not exist.
     pub fn alter_alias(
         &self,
         collection: impl Into<String>,
@@ -65,7 +65,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Connection`]. Servers since 2.3 answer success when it does not exist.
+    /// [`Error::Connection`](crate::Error::Connection). Servers since 2.3 answer success when it does not exist.
     pub fn drop_alias(&self, alias: impl Into<String>) -> DropAlias {
         DropAlias::new(self, alias.into())
     }
@@ -80,7 +80,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Connection`] when it does not exist; [`Error::MissingFeature`] from servers that are too
+    /// [`Error::Connection`](crate::Error::Connection) when it does not exist; [`Error::MissingFeature`](crate::Error::MissingFeature) from servers that are too
     /// old ([`describe_collection`](Client::describe_collection) takes an alias, too).
     pub fn describe_alias(&self, alias: impl Into<String>) -> DescribeAlias {
         DescribeAlias::new(self, alias.into())
@@ -97,7 +97,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::MissingFeature`] from servers that are too old.
+    /// [`Error::MissingFeature`](crate::Error::MissingFeature) from servers that are too old.
     pub fn list_aliases(&self) -> ListAliases {
         ListAliases::new(self)
     }

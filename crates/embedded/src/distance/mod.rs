@@ -1,6 +1,6 @@
 //! Distances between vectors, and the search for the nearest rows by looking at each.
 //!
-//! [`Queries`] holds query vectors in the form that kernels read; [`scan`] walks the allowed rows of a column once for all
+//! [`Queries`] holds query vectors in the form that kernels read; `scan` walks the allowed rows of a column once for all
 //! queries and keeps the best in a [`TopK`] each. A scan of one query is bound by memory: rows are read in order, in the layout in
 //! which they are stored, and a row that is not allowed is not read. Several queries share each block of rows while it is in the
 //! cache.
