@@ -1,7 +1,9 @@
-//! The result of a benchmark: a table for people and a file for programs, from the same numbers.
+//! The result of a benchmark: a table and a chart for people and a file for programs, from the same numbers.
 //!
 //! Invariant: every number in the table is in the file; a ratio is the median of ours divided by the median of the peer's,
 //! both from the same run.
+
+mod chart;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// Also write the results to this file, for programs
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also draw the results into this file, as bars side by side
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 /// Runs the task.
@@ -39,6 +42,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if let Some(file) = &arguments.json {
         bench.arg("--json").arg(file);
+    }
+    if let Some(file) = &arguments.svg {
+        bench.arg("--svg").arg(file);
     }
     let status = bench.status().context("could not run the benchmark")?;
     if !status.success() {

@@ -10,6 +10,7 @@ mod programs;
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use milvus_bench::report::Report;
 
@@ -27,6 +28,9 @@ struct Arguments {
     /// Where to write the results for programs
     #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Where to write the results as a chart
+    #[arg(long, global = true, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Subcommand)]
@@ -52,6 +56,10 @@ fn main() -> anyhow::Result<()> {
     print!("{}", report.table());
     if let Some(path) = &arguments.json {
         report.write(path)?;
+    }
+    if let Some(path) = &arguments.svg {
+        std::fs::write(path, report.chart(&programs::OUR_NAMES))
+            .with_context(|| format!("could not write {}", path.display()))?;
     }
     outcome
 }
