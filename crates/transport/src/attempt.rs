@@ -4,7 +4,7 @@
 //! certainly not sent or not looked at is sent again for free; one whose fate is unknown is sent again only if its
 //! operation class says that this does no harm. The message is encoded once; every attempt sends the same bytes.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,9 @@ const LONGEST_THROTTLE: Duration = Duration::from_secs(3);
 /// Refusals in a row from which on the next attempt waits: the peer refuses on purpose.
 const REFUSALS_AT_ONCE: u32 = 3;
 
+/// What to try when a peer is connected and mute.
+const SILENT_HINT: &str = "The server hangs, or something between loses what it sends: look at its process and at the network.";
+
 /// A call without its message types.
 pub(crate) struct Call<'a> {
     pub(crate) info: &'static RpcInfo,
@@ -59,9 +62,21 @@ enum Next {
     Fail(Error),
 }
 
+/// What to do about an attempt whose answer has not come.
+enum Look {
+    /// Look again then.
+    Wait(Instant),
+    /// Try elsewhere.
+    Leave,
+    /// The deadline has passed.
+    TooLate,
+}
+
 /// Makes attempts until the call has succeeded, has failed for good, or its deadline passes.
 pub(crate) async fn run(pool: &Pool, call: &Call<'_>, check: &mut Check<'_>) -> Result<(), Error> {
-    let mut timer = std::pin::pin!(tokio::time::sleep_until(call.deadline));
+    // Of most calls the first look at the clock is never needed, and so it costs no more than the deadline alone would.
+    let first_look = call.began + pool.options.patience_with_silence();
+    let mut timer = pin!(tokio::time::sleep_until(call.deadline.min(first_look)));
     let mut attempts = Attempts {
         pool,
         call,
@@ -111,14 +126,20 @@ impl Attempts<'_> {
     async fn next(&mut self, mut timer: Pin<&mut Sleep>, check: &mut Check<'_>) -> Next {
         let permit = match self.pool.try_stream(self.call.message.len()) {
             Some(permit) => permit,
-            None => tokio::select! {
-                biased;
-                permit = self.pool.stream(self.call.message.len()) => match permit {
+            None => {
+                timer.as_mut().reset(self.call.deadline);
+                let permit = tokio::select! {
+                    biased;
+                    permit = self.pool.stream(self.call.message.len()) => permit,
+                    () = timer.as_mut() => return Next::Fail(self.waited_in_vain()),
+                };
+                let first_look = Instant::now() + self.pool.options.patience_with_silence();
+                timer.as_mut().reset(self.call.deadline.min(first_look));
+                match permit {
                     Ok(permit) => permit,
                     Err(reason) => return Next::Fail(self.no_stream(reason)),
-                },
-                () = timer.as_mut() => return Next::Fail(self.waited_in_vain()),
-            },
+                }
+            }
         };
         let authorization = match self.pool.authorization.current().await {
             Ok(authorization) => authorization,
@@ -134,7 +155,10 @@ impl Attempts<'_> {
         let channel = permit.channel();
         let span =
             telemetry::attempt_span(self.call, self.made, channel, &self.route(channel).server);
-        let request = self.metadata(&permit, &authorization).into_request();
+        let sent_at = Instant::now();
+        let request = self
+            .metadata(&permit, &authorization, sent_at)
+            .into_request();
         let sender = channel.sender.clone();
         let sent = exchange(
             sender,
@@ -142,14 +166,22 @@ impl Attempts<'_> {
             self.call.message,
             self.pool.options.max_response_bytes,
         );
-        let outcome = tokio::select! {
-            biased;
-            outcome = sent.instrument(span.clone()) => outcome,
-            () = timer => {
-                // Whether the peer is slow or dead is for the driver to find out.
-                channel.gauges.suspect();
-                telemetry::attempt_timed_out(&span);
-                return Next::Fail(self.unanswered());
+        let mut sent = pin!(sent.instrument(span.clone()));
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut sent => break outcome,
+                () = timer.as_mut() => match self.look_at(channel, sent_at) {
+                    Look::Wait(until) => timer.as_mut().reset(until),
+                    Look::Leave => {
+                        telemetry::attempt_abandoned(&span);
+                        return Next::Later(self.wait(), self.unresponsive(channel));
+                    }
+                    Look::TooLate => {
+                        telemetry::attempt_timed_out(&span);
+                        return Next::Fail(self.unanswered(channel));
+                    }
+                },
             }
         };
         telemetry::attempt_made(&span, &outcome);
@@ -161,6 +193,35 @@ impl Attempts<'_> {
             }
             Err(broken) => self.broken(broken, &permit),
         }
+    }
+
+    /// What to do about an attempt on `channel` whose answer has not come. Whether the peer is slow or dead is for the
+    /// channel's driver to find out, by a ping; only a read leaves a peer for which it has found no sign of life.
+    fn look_at(&self, channel: &Channel, sent_at: Instant) -> Look {
+        let now = Instant::now();
+        let patience = channel.keepalive.patience;
+        if now >= self.call.deadline {
+            channel.gauges.suspect();
+            return Look::TooLate;
+        }
+        if self.call.class == OperationClass::LongPoll {
+            return Look::Wait(self.call.deadline);
+        }
+        let mut until = sent_at + patience;
+        if until <= now {
+            until = now + patience / 4;
+            if channel.gauges.is_unresponsive() {
+                let may_leave = self.call.class == OperationClass::Read
+                    && self.pool.options.retry
+                    && self.pool.has_other_than(channel);
+                if may_leave && self.pool.budget.take(RETRY_COST) {
+                    return Look::Leave;
+                }
+            } else if channel.is_silent() {
+                channel.gauges.suspect();
+            }
+        }
+        Look::Wait(until.min(self.call.deadline))
     }
 
     fn route(&self, channel: &Channel) -> &Route {
@@ -175,6 +236,7 @@ impl Attempts<'_> {
         &'m self,
         permit: &'m StreamPermit,
         authorization: &'m Authorization,
+        now: Instant,
     ) -> CallMetadata<'m> {
         let channel = permit.channel();
         let route = self.route(channel);
@@ -186,7 +248,7 @@ impl Attempts<'_> {
             database: self.call.database.as_ref(),
             identifier: channel.identifier,
             request_id: &self.call.request_id,
-            remaining: Some(self.call.deadline.saturating_duration_since(Instant::now())),
+            remaining: Some(self.call.deadline.saturating_duration_since(now)),
         }
     }
 
@@ -426,6 +488,18 @@ impl Attempts<'_> {
                 error,
                 "waited until the deadline; the last connect failed: ",
             ),
+            _ if snapshot
+                .channels
+                .iter()
+                .all(|channel| channel.gauges.is_unresponsive()) =>
+            {
+                self.error(
+                    ErrorKind::DeadlineExceeded,
+                    Phase::Waiting,
+                    "the server has stopped answering, pings as well, so nothing was sent to it",
+                )
+                .with_hint(SILENT_HINT)
+            }
             _ => self.error(
                 ErrorKind::DeadlineExceeded,
                 Phase::Waiting,
@@ -434,16 +508,33 @@ impl Attempts<'_> {
         }
     }
 
+    /// A read leaves a peer that does not answer; seen only where no time is left for another attempt.
+    fn unresponsive(&self, channel: &Channel) -> Error {
+        let detail = format!(
+            "the server does not answer, pings as well (channel {} to {})",
+            channel.id, channel.peer
+        );
+        self.error(ErrorKind::Transport, Phase::Exchange, detail)
+            .with_applied(self.unknown())
+            .with_hint(SILENT_HINT)
+    }
+
     /// The deadline passed while the answer was awaited.
-    fn unanswered(&self) -> Error {
+    fn unanswered(&self, channel: &Channel) -> Error {
         let budget = self
             .call
             .deadline
             .saturating_duration_since(self.call.began);
-        let detail = format!("no answer within {:.1} s", budget.as_secs_f32());
+        let mut detail = format!("no answer within {:.1} s", budget.as_secs_f32());
+        let hint = if channel.gauges.is_unresponsive() {
+            detail.push_str(", and none to a ping");
+            SILENT_HINT
+        } else {
+            "Give the call more time, or look at the server's load."
+        };
         self.error(ErrorKind::DeadlineExceeded, Phase::Exchange, detail)
             .with_applied(self.unknown())
-            .with_hint("Give the call more time, or look at the server's load.")
+            .with_hint(hint)
     }
 
     fn unknown(&self) -> Applied {

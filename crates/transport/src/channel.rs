@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 mod streams;
 
+use crate::dial::FirstBytes;
 use crate::http2::Keepalive;
 use streams::{Streams, Waiters};
 
@@ -51,6 +52,8 @@ pub(crate) struct Gauges {
     cut: AtomicBool,
     drained: Notify,
     suspected: Notify,
+    /// The peer has not answered a ping for a while.
+    unresponsive: AtomicBool,
     round_trip_micros: AtomicU64,
     /// Milliseconds after `opened` at which the last call ended.
     idle_since: AtomicU64,
@@ -68,6 +71,7 @@ impl Gauges {
             cut: AtomicBool::new(false),
             drained: Notify::new(),
             suspected: Notify::new(),
+            unresponsive: AtomicBool::new(false),
             round_trip_micros: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
             opened: Instant::now(),
@@ -112,6 +116,20 @@ impl Gauges {
 
     pub(crate) async fn suspected(&self) {
         self.suspected.notified().await;
+    }
+
+    /// Whether the peer has not answered a ping for a while, so that calls should rather go elsewhere.
+    pub(crate) fn is_unresponsive(&self) -> bool {
+        self.unresponsive.load(Ordering::Relaxed)
+    }
+
+    /// What the driver has found out; `true` when it was otherwise before.
+    pub(crate) fn set_unresponsive(&self, unresponsive: bool) -> bool {
+        let changed = self.unresponsive.swap(unresponsive, Ordering::Relaxed) != unresponsive;
+        if changed && !unresponsive {
+            self.released.all();
+        }
+        changed
     }
 
     /// True when calls in flight were cut here, not by the peer.
@@ -181,6 +199,7 @@ pub(crate) struct Channel {
     /// What Milvus's handshake gave us to send back with every call.
     pub(crate) identifier: Option<i64>,
     pub(crate) gauges: Arc<Gauges>,
+    pub(crate) first_bytes: Arc<FirstBytes>,
     pub(crate) keepalive: Keepalive,
     pub(crate) sender: SendRequest<Bytes>,
     pub(crate) driver: AbortHandle,
@@ -261,9 +280,10 @@ impl std::fmt::Display for Peer {
 }
 
 impl Channel {
-    /// A stream for one call that sends `bytes`, if the peer has one left.
+    /// A stream for one call that sends `bytes`, if the peer has one left. None to a peer that has fallen silent: what is
+    /// sent to it has an unknown fate, what waits has none.
     pub(crate) fn try_stream(self: &Arc<Self>, bytes: usize) -> Option<StreamPermit> {
-        if !self.gauges.streams.take() {
+        if self.gauges.is_unresponsive() || !self.gauges.streams.take() {
             return None;
         }
         self.gauges
@@ -274,6 +294,11 @@ impl Channel {
             channel: Arc::clone(self),
             bytes,
         })
+    }
+
+    /// True when a call that has been waiting here for long enough to wonder has heard nothing of the peer either.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.first_bytes.silence() >= self.keepalive.patience
     }
 
     /// Cuts what is in flight and ends the driver.

@@ -288,10 +288,7 @@ async fn walk_to_http2(
             return Err(mismatch::explain(route, &peer, &first_bytes, Some(&error), timeout).await);
         }
     };
-    let keepalive = Keepalive {
-        interval: config.options.tolerated_keepalive_interval(),
-        timeout: config.options.keepalive_timeout,
-    };
+    let keepalive = Keepalive::of(&config.options, 0);
     let (over, mut ended) = tokio::sync::oneshot::channel();
     let driving = drive(
         connection,

@@ -1,7 +1,7 @@
 //! What happens to a pool, as it happens.
 //!
-//! Invariant: the events of one channel come in the order `Dialing`, then `DialFailed` or `Ready`, then at most one
-//! `Draining`, then `Closed`; nothing about a channel comes after its `Closed` or `DialFailed`. `PoolClosed` is the last
+//! Invariant: the events of one channel come in the order `Dialing`, then `DialFailed` or `Ready`, then any number of
+//! `Unresponsive` and `Responsive` in turn, then at most one `Draining`, then `Closed`; nothing about a channel comes after its `Closed` or `DialFailed`. `PoolClosed` is the last
 //! event of a pool.
 
 use std::fmt;
@@ -48,6 +48,16 @@ pub enum EventKind {
         /// The address at its other end.
         peer: String,
     },
+    /// The peer has left a ping without an answer for a while: calls go elsewhere, and a replacement is dialed.
+    Unresponsive {
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// The peer has sent something again; the channel takes calls.
+    Responsive {
+        /// The channel.
+        channel: ChannelId,
+    },
     /// The channel takes no new calls; those in flight go on.
     Draining {
         /// The channel.
@@ -81,6 +91,12 @@ impl fmt::Display for EventKind {
             Self::Dialing { channel, address } => write!(f, "channel {channel}: dialing {address}"),
             Self::DialFailed { channel, error } => write!(f, "channel {channel}: {error}"),
             Self::Ready { channel, peer } => write!(f, "channel {channel}: ready, to {peer}"),
+            Self::Unresponsive { channel } => {
+                write!(f, "channel {channel}: the server does not answer")
+            }
+            Self::Responsive { channel } => {
+                write!(f, "channel {channel}: the server answers again")
+            }
             Self::Draining { channel, reason } => {
                 write!(f, "channel {channel}: draining, {reason}")
             }

@@ -1,7 +1,7 @@
 //! HTTP/2 over an open stream: the settings we ask for, and the driver that keeps one connection going.
 //!
-//! Invariant: the driver ends exactly once, and says why. While it runs, the peer's stream limit, GOAWAY and the round
-//! trip time are known without asking.
+//! Invariant: the driver ends exactly once, and says why. While it runs, the peer's stream limit, GOAWAY, the round
+//! trip time and whether it answers at all are known without asking.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::channel::Gauges;
 use crate::dial::{FirstBytes, Stream};
+use crate::options::{ConnectionOptions, PROBE_GAP};
 
 /// What one answer may have in flight. A 10 MB answer over a link with 40 ms round trip takes as long as the link needs,
 /// not as long as the window forces it to; the memory is only taken by answers that are that large.
@@ -81,36 +82,81 @@ impl End {
 /// How a driver keeps an eye on its peer.
 #[derive(Clone, Copy)]
 pub(crate) struct Keepalive {
+    /// A silence after which the peer is pinged.
     pub(crate) interval: Duration,
+    /// Without a byte for so long after a ping, the peer is dead.
     pub(crate) timeout: Duration,
+    /// Without a byte for so long after a ping, calls should rather go elsewhere.
+    pub(crate) patience: Duration,
+    /// Between a ping and one that is sent on suspicion.
+    pub(crate) least_gap: Duration,
 }
 
-/// Drives one connection to its end. `on_goaway` is called once, with the reason, when the peer announces the end and
-/// calls may still be in flight.
+impl Keepalive {
+    /// By a connection's options, with half as many pings for each complaint about them.
+    pub(crate) fn of(options: &ConnectionOptions, complaints: u32) -> Self {
+        let fewer = 2u32.saturating_pow(complaints);
+        Self {
+            interval: options.tolerated_keepalive_interval() * fewer,
+            timeout: options.keepalive_timeout,
+            patience: options.patience_with_silence(),
+            least_gap: PROBE_GAP * fewer,
+        }
+    }
+
+    /// For a connection that lives no longer than this.
+    pub(crate) fn none_within(lifetime: Duration) -> Self {
+        Self {
+            interval: lifetime,
+            timeout: lifetime,
+            patience: lifetime,
+            least_gap: lifetime,
+        }
+    }
+}
+
+/// What a driver tells while its connection lives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum News {
+    /// The peer announced the end, for this reason; calls may still be in flight. Told once.
+    GoingAway(Option<Reason>),
+    /// The peer has been silent since a ping.
+    Unresponsive,
+    /// It has sent something after all.
+    Responsive,
+}
+
+/// Drives one connection to its end.
 pub(crate) async fn drive(
     mut connection: Connection<Stream, Bytes>,
     mut probe: SendRequest<Bytes>,
     gauges: Arc<Gauges>,
     first_bytes: Arc<FirstBytes>,
     keepalive: Keepalive,
-    on_goaway: impl FnOnce(Option<Reason>),
+    on_news: impl Fn(News),
 ) -> End {
     let ping_pong = connection.ping_pong();
-    let mut on_goaway = Some(on_goaway);
+    let mut is_going_away = false;
     let traffic = pin!(poll_fn(|cx| {
         let polled = Pin::new(&mut connection).poll(cx);
         gauges.set_stream_limit(probe.current_max_send_streams());
-        if polled.is_pending()
-            && on_goaway.is_some()
-            && let Poll::Ready(Err(error)) = probe.poll_ready(cx)
-            && let Some(on_goaway) = on_goaway.take()
+        if gauges.is_unresponsive()
+            && first_bytes.silence() < keepalive.patience
+            && gauges.set_unresponsive(false)
         {
+            on_news(News::Responsive);
+        }
+        if polled.is_pending()
+            && !is_going_away
+            && let Poll::Ready(Err(error)) = probe.poll_ready(cx)
+        {
+            is_going_away = true;
             gauges.start_draining();
-            on_goaway(error.reason());
+            on_news(News::GoingAway(error.reason()));
         }
         polled
     }));
-    let watch = watch_peer(ping_pong, &gauges, &first_bytes, keepalive);
+    let watch = watch_peer(ping_pong, &gauges, &first_bytes, keepalive, &on_news);
     tokio::select! {
         ended = traffic => End::Lost(ended.err()),
         end = watch => end,
@@ -124,34 +170,73 @@ async fn watch_peer(
     gauges: &Gauges,
     first_bytes: &FirstBytes,
     keepalive: Keepalive,
+    on_news: &impl Fn(News),
 ) -> End {
     let Some(mut ping_pong) = ping_pong else {
         return std::future::pending().await;
     };
+    let mut not_before = Instant::now();
     loop {
         let due = keepalive.interval.saturating_sub(first_bytes.silence());
         let suspected = tokio::select! {
             () = tokio::time::sleep(due) => false,
             () = gauges.suspected() => true,
         };
+        if suspected && Instant::now() < not_before {
+            // Peers count pings that come too soon; and what is suspected may have spoken by then.
+            tokio::time::sleep_until(not_before).await;
+            if first_bytes.silence() < keepalive.patience {
+                continue;
+            }
+        }
         if !suspected && first_bytes.silence() < keepalive.interval {
             continue;
         }
-        let asked = Instant::now();
         if ping_pong.send_ping(Ping::opaque()).is_err() {
             // The connection is over; its own future says why.
             return std::future::pending().await;
         }
-        loop {
-            match tokio::time::timeout(keepalive.timeout, poll_fn(|cx| ping_pong.poll_pong(cx)))
-                .await
-            {
-                Ok(Ok(_)) => break gauges.set_round_trip(asked.elapsed()),
-                Ok(Err(_)) => return std::future::pending().await,
-                // Other bytes have come meanwhile: the peer lives and the pong is queued behind them.
-                Err(_) if first_bytes.silence() < keepalive.timeout => {}
-                Err(_) => return End::Silent(keepalive.timeout),
+        not_before = Instant::now() + keepalive.least_gap;
+        if let Some(end) = await_pong(&mut ping_pong, gauges, first_bytes, keepalive, on_news).await
+        {
+            return end;
+        }
+    }
+}
+
+/// Waits for the answer to a ping. Other bytes count as well: the peer lives, and the answer is queued behind them.
+async fn await_pong(
+    ping_pong: &mut PingPong,
+    gauges: &Gauges,
+    first_bytes: &FirstBytes,
+    keepalive: Keepalive,
+    on_news: &impl Fn(News),
+) -> Option<End> {
+    let asked = Instant::now();
+    let mut pong = pin!(poll_fn(|cx| ping_pong.poll_pong(cx)));
+    loop {
+        let silence = first_bytes.silence().min(asked.elapsed());
+        if silence >= keepalive.timeout {
+            return Some(End::Silent(keepalive.timeout));
+        }
+        let next = if silence < keepalive.patience {
+            keepalive.patience.min(keepalive.timeout)
+        } else {
+            if gauges.set_unresponsive(true) {
+                on_news(News::Unresponsive);
             }
+            keepalive.timeout
+        };
+        tokio::select! {
+            answer = &mut pong => match answer {
+                Ok(_) => {
+                    gauges.set_round_trip(asked.elapsed());
+                    return None;
+                }
+                // The connection is over; its own future says why.
+                Err(_) => return std::future::pending().await,
+            },
+            () = tokio::time::sleep(next - silence) => {}
         }
     }
 }

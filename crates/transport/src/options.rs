@@ -30,7 +30,11 @@ pub struct ConnectionOptions {
     /// (60 s), well above Milvus's minimum of 5 s. Values below 5 s are raised to it, since Milvus closes connections
     /// that ping more often.
     pub keepalive_interval: Duration,
-    /// How long the answer to a ping may take before the channel counts as dead. Default 10 s.
+    /// How long the answer to a ping may take before the channel counts as dead. Default 10 s. A tenth of it (within
+    /// 0.25 s and 2 s) is the patience with silence: while a call has been waiting for so long and the peer has said
+    /// nothing, it is pinged; without an answer after the same time again, it gets no new calls, a replacement is
+    /// dialed, and reads in flight go elsewhere as soon as there is an elsewhere. Writes in flight stay, since only the
+    /// peer's end would tell their fate.
     pub keepalive_timeout: Duration,
     /// Channels (HTTP/2 connections) kept per connection, also without calls. Default 1.
     pub min_channels: usize,
@@ -80,7 +84,17 @@ impl Default for ConnectionOptions {
 /// Milvus closes connections that ping more often (`keepalive.EnforcementPolicy.MinTime` of its proxy).
 const SERVER_PING_MINIMUM: Duration = Duration::from_secs(5);
 
+/// No ping that only a suspicion asks for follows another one faster: the minimum, and room for a network that delivers
+/// the second one sooner than the first.
+pub(crate) const PROBE_GAP: Duration = Duration::from_secs(6);
+
 impl ConnectionOptions {
+    /// How long a peer may say nothing while a call waits before it is pinged; and how long it may leave that ping without
+    /// an answer before calls go elsewhere. A tenth of the time after which it counts as dead.
+    pub(crate) fn patience_with_silence(&self) -> Duration {
+        (self.keepalive_timeout / 10).clamp(Duration::from_millis(250), Duration::from_secs(2))
+    }
+
     /// The keepalive interval in force: never below what a Milvus proxy tolerates.
     pub(crate) fn tolerated_keepalive_interval(&self) -> Duration {
         self.keepalive_interval.max(SERVER_PING_MINIMUM)

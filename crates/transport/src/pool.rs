@@ -54,6 +54,9 @@ pub(crate) enum Command {
     Grow,
     /// The peer of this channel announced the end, for this reason.
     GoingAway(ChannelId, Option<h2::Reason>),
+    /// The peer of this channel does not answer; or it does again.
+    Unresponsive(ChannelId),
+    Responsive(ChannelId),
     /// This channel is over.
     Ended(ChannelId, End),
     /// The credentials have changed.
@@ -260,9 +263,26 @@ impl Pool {
             gauges.in_flight() >= CROWDED_CALLS.min(gauges.stream_limit())
                 || gauges.bytes_in_flight() >= CROWDED_BYTES
         };
-        if ready.channels.iter().all(crowded) && !self.grow_asked.swap(true, Ordering::Relaxed) {
+        // One that has fallen silent takes no calls, and the task replaces it unasked.
+        let mut of_use = ready
+            .channels
+            .iter()
+            .filter(|channel| !channel.gauges.is_unresponsive())
+            .peekable();
+        if of_use.peek().is_some()
+            && of_use.all(crowded)
+            && !self.grow_asked.swap(true, Ordering::Relaxed)
+        {
             self.command(Command::Grow);
         }
+    }
+
+    /// Whether a call could leave `channel` for another one whose peer answers.
+    pub(crate) fn has_other_than(&self, channel: &Channel) -> bool {
+        self.ready.load().channels.iter().any(|other| {
+            let gauges = &other.gauges;
+            other.id != channel.id && !gauges.is_unresponsive() && !gauges.is_draining()
+        })
     }
 
     /// What the task does to show a new state.
@@ -325,8 +345,14 @@ fn pick(channels: &[Arc<Channel>], bytes: usize) -> Option<StreamPermit> {
     }
     let start = fastrand::usize(..channels.len().max(1));
     let (before, after) = channels.split_at_checked(start)?;
-    let busy =
-        |channel: &&Arc<Channel>| (channel.gauges.bytes_in_flight(), channel.gauges.in_flight());
+    let busy = |channel: &&Arc<Channel>| {
+        let gauges = &channel.gauges;
+        (
+            gauges.is_unresponsive(),
+            gauges.bytes_in_flight(),
+            gauges.in_flight(),
+        )
+    };
     let chosen = after.iter().chain(before).min_by_key(busy)?;
     chosen.try_stream(bytes).or_else(|| {
         channels

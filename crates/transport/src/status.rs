@@ -74,6 +74,8 @@ pub struct ChannelStatus {
     pub peer: String,
     /// True when it takes no new calls.
     pub draining: bool,
+    /// Whether the peer has left a ping without an answer for a while, so that calls go elsewhere.
+    pub unresponsive: bool,
     /// Streams in use.
     pub calls_in_flight: u32,
     /// Streams that the peer allows.
@@ -154,6 +156,7 @@ impl ChannelStatus {
             id: channel.id,
             peer: channel.peer.to_string(),
             draining: gauges.is_draining(),
+            unresponsive: gauges.is_unresponsive(),
             calls_in_flight: gauges.in_flight(),
             stream_limit: gauges.stream_limit(),
             bytes_in_flight: gauges.bytes_in_flight(),

@@ -13,8 +13,8 @@ mod span;
 
 pub(crate) use metrics::Metrics;
 pub(crate) use span::{
-    CallSpan, attempt_made, attempt_span, attempt_timed_out, call_ended, call_span, pool_event,
-    repeated,
+    CallSpan, attempt_abandoned, attempt_made, attempt_span, attempt_timed_out, call_ended,
+    call_span, pool_event, repeated,
 };
 
 /// A target or an endpoint by OpenTelemetry's `server.address` and `server.port`.

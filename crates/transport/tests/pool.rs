@@ -1,4 +1,5 @@
-//! The pool's own rules: keepalive that backs off, growth that shrinks again, few dials at once.
+//! The pool's own rules: keepalive that backs off, growth that shrinks again, few dials at once, and what becomes of calls
+//! when a peer falls silent with its connections open.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -6,13 +7,15 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use h2::Reason;
-use milvus_protocol::milvus::HasCollectionRequest;
+use milvus_protocol::milvus::{HasCollectionRequest, InsertRequest};
 use milvus_protocol::rpc;
 use milvus_testkit::fault::{
-    FaultListener, FaultServer, FaultServerOptions, LastStream, ListenerFault, Rule, Then, When,
+    Direction, FaultListener, FaultServer, FaultServerOptions, FrameRule, FrameThen, FrameWhen,
+    LastStream, ListenerFault, Rule, Then, When,
 };
 use milvus_transport::{
-    Connection, ConnectionConfig, ConnectionOptions, EventKind, Events, parse_uri,
+    Applied, CallOptions, Connection, ConnectionConfig, ConnectionOptions, ErrorKind, EventKind,
+    Events, parse_uri,
 };
 
 const LONG: Duration = Duration::from_secs(30);
@@ -147,4 +150,122 @@ async fn no_more_than_two_dials_are_under_way() {
         most = most.max(under_way.len());
     }
     assert_eq!(most, 2);
+}
+
+/// Two endpoints, of which `silent` will send nothing more on the connections that it has.
+async fn connect_to_two(keepalive_timeout: Duration) -> (Connection, FaultServer, FaultServer) {
+    let (silent, other) = (
+        server_with_streams(None).await,
+        server_with_streams(None).await,
+    );
+    let mut config = config(&format!("{},{}", silent.address(), other.address()));
+    config.options.keepalive_timeout = keepalive_timeout;
+    let connection = Connection::connect("prod", config).await.unwrap();
+    let both = async {
+        while connection.status().channels.len() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(LONG, both).await.unwrap();
+    let to_client = FrameWhen {
+        direction: Some(Direction::ToClient),
+        ..FrameWhen::default()
+    };
+    silent
+        .link()
+        .rule(FrameRule::new(to_client, FrameThen::Stall).times(1));
+    (connection, silent, other)
+}
+
+#[tokio::test]
+async fn a_read_leaves_a_peer_that_has_fallen_silent_and_a_write_is_not_sent_twice() {
+    let (connection, silent, other) = connect_to_two(Duration::from_secs(4)).await;
+    let mut events = connection.events();
+    // Two calls at once go to two channels.
+    let reads = async {
+        tokio::join!(
+            connection.call(&rpc::HAS_COLLECTION, has()),
+            connection.call(&rpc::HAS_COLLECTION, has()),
+        )
+    };
+    let writes = async {
+        tokio::join!(
+            connection.call(&rpc::INSERT, InsertRequest::default()),
+            connection.call(&rpc::INSERT, InsertRequest::default()),
+        )
+    };
+    let (reads, writes) = tokio::join!(reads, writes);
+    reads.0.unwrap();
+    reads.1.unwrap();
+    assert_eq!(other.arrived("HasCollection"), 2);
+    wait_for(&mut events, |kind| {
+        matches!(kind, EventKind::Unresponsive { .. })
+    })
+    .await;
+    // A write stays until the silence has lasted for so long that the peer counts as dead.
+    let failed = [writes.0, writes.1]
+        .into_iter()
+        .find_map(Result::err)
+        .unwrap();
+    assert_eq!(failed.applied(), Applied::Unknown, "{failed}");
+    assert_eq!(silent.arrived("Insert") + other.arrived("Insert"), 2);
+    // What took the silent channel's place is used.
+    connection.call(&rpc::HAS_COLLECTION, has()).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_a_silent_peer_and_all_goes_on_when_it_speaks_again() {
+    let server = server_with_streams(None).await;
+    let mut config = config(&server.address().to_string());
+    config.options.keepalive_timeout = LONG;
+    let connection = Connection::connect("prod", config).await.unwrap();
+    let mut events = connection.events();
+    let insert = || {
+        let connection = connection.clone();
+        tokio::spawn(async move {
+            connection
+                .call(&rpc::INSERT, InsertRequest::default())
+                .await
+        })
+    };
+    server.link().freeze();
+    let in_flight = insert();
+    wait_for(&mut events, |kind| {
+        matches!(kind, EventKind::Unresponsive { .. })
+    })
+    .await;
+    assert!(connection.status().channels[0].unresponsive);
+    let waiting = insert();
+    let error = connection
+        .call_with(
+            &rpc::INSERT,
+            InsertRequest::default(),
+            CallOptions::timeout(Duration::from_millis(50)),
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+    assert_eq!(error.applied(), Applied::No);
+    assert!(error.to_string().contains("nothing was sent"), "{error}");
+    assert_eq!(connection.status().calls_waiting, 1);
+    server.link().thaw();
+    in_flight.await.unwrap().unwrap();
+    waiting.await.unwrap().unwrap();
+    assert_eq!(server.applied("Insert"), 2);
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_not_a_silent_peer_and_costs_one_ping() {
+    let server = server_with_streams(None).await;
+    let mut config = config(&server.address().to_string());
+    config.options.keepalive_timeout = Duration::from_secs(10);
+    let connection = Connection::connect("prod", config).await.unwrap();
+    let slow = Then::Delay(Duration::from_secs(3));
+    server.rule(Rule::new(When::rpc("HasCollection"), slow));
+    let channel = connection.status().channels[0].id;
+    connection.call(&rpc::HAS_COLLECTION, has()).await.unwrap();
+    assert_eq!(server.link().counters().pings, 1);
+    let status = connection.status();
+    assert_eq!((status.channels.len(), status.channels[0].id), (1, channel));
+    assert_eq!(status.calls.retried, 0);
 }

@@ -2,7 +2,8 @@
 //! channels meanwhile. Each is named after what users of other clients complain about.
 //!
 //! A channel is called by its server and a number, `one-2` is the second channel to server `one` that became ready. Its
-//! history is exact and in order: `ready`, then at most one `draining`, then `closed`; `(draining)` may be missing, since a
+//! history is exact and in order: `ready`, then `unresponsive` and `responsive` in turn, then at most one `draining`, then
+//! `closed`; `(draining)` may be missing, since a
 //! connection without calls can be over before its farewell is looked at. Between channels there is no order.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
@@ -15,7 +16,10 @@ use std::time::Duration;
 use h2::Reason;
 use milvus_protocol::milvus::{HasCollectionRequest, InsertRequest, UpsertRequest};
 use milvus_protocol::rpc;
-use milvus_testkit::fault::{FaultServer, FaultServerOptions, LastStream, Rule, Then, When};
+use milvus_testkit::fault::{
+    Direction, FaultServer, FaultServerOptions, FrameRule, FrameThen, FrameWhen, LastStream, Rule,
+    Then, When,
+};
 use milvus_transport::{
     CallOptions, ChannelId, Connection, ConnectionConfig, ConnectionOptions, Error, EventKind,
     Events, parse_uri,
@@ -46,6 +50,7 @@ struct Spec {
 struct Options {
     max_channels: Option<usize>,
     outage_patience_ms: Option<u64>,
+    keepalive_timeout_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +100,10 @@ enum Step {
         times: Option<u64>,
     },
     ClearRules {
+        server: String,
+    },
+    /// From its next frame on, the connection of this server delivers nothing more and stays open.
+    Silence {
         server: String,
     },
     Stop {
@@ -250,6 +259,8 @@ impl Histories {
     fn take(&mut self, kind: EventKind, servers: &Servers) {
         match kind {
             EventKind::Ready { channel, peer } => self.ready(channel, &peer, servers),
+            EventKind::Unresponsive { channel } => self.add(channel, "unresponsive"),
+            EventKind::Responsive { channel } => self.add(channel, "responsive"),
             EventKind::Draining { channel, .. } => self.add(channel, "draining"),
             EventKind::Closed { channel, .. } => self.add(channel, "closed"),
             EventKind::DialFailed { error, .. } => self.dial_failures.push(error.to_string()),
@@ -330,6 +341,9 @@ impl Story {
         if let Some(patience) = spec.options.outage_patience_ms {
             options.outage_patience = Duration::from_millis(patience);
         }
+        if let Some(timeout) = spec.options.keepalive_timeout_ms {
+            options.keepalive_timeout = Duration::from_millis(timeout);
+        }
         let mut servers = Servers::default();
         for (name, server) in &spec.servers {
             servers
@@ -396,6 +410,14 @@ impl Story {
                 self.servers.running.get(&server).unwrap().rule(rule);
             }
             Step::ClearRules { server } => self.servers.running.get(&server).unwrap().clear_rules(),
+            Step::Silence { server } => {
+                let to_client = FrameWhen {
+                    direction: Some(Direction::ToClient),
+                    ..FrameWhen::default()
+                };
+                let link = self.servers.running.get(&server).unwrap().link();
+                link.rule(FrameRule::new(to_client, FrameThen::Stall).times(1));
+            }
             Step::Stop { server } => self.servers.stop(&server).await,
             Step::Restart { server } => self.servers.start(&server).await,
             Step::Close { alias } => {
@@ -574,6 +596,7 @@ specs! {
     a_dead_endpoint_is_never_chosen
     a_failed_connect_is_not_remembered
     a_goaway_is_not_noticed
+    a_half_dead_endpoint_is_left_in_time
     a_proxy_that_is_not_ready_is_not_used
     a_restart_is_waited_out
     a_timeout_is_not_a_cancellation

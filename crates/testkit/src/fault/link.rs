@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use h2::Reason;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, watch};
 
 use super::frame::{Frame, FrameKind, MAX_CONCURRENT_STREAMS};
 use super::relay::Outgoing;
@@ -197,6 +197,7 @@ pub struct Link {
     /// For what the server says about its limit of streams, see [`Link::advertise_max_concurrent_streams`].
     advertised: Mutex<Option<u32>>,
     cut: Mutex<Option<u64>>,
+    frozen: watch::Sender<bool>,
 }
 
 /// A lock is held for a few instructions by code that does not panic.
@@ -235,6 +236,17 @@ impl Link {
     /// Ends each connection once it has passed `bytes` bytes to the client, in the middle of a frame if need be.
     pub fn cut_after(&self, bytes: Option<u64>) {
         *lock(&self.cut) = bytes;
+    }
+
+    /// Nothing is passed on any more, either way, on connections that are there and on new ones, until
+    /// [`thaw`](Self::thaw): what a client sees of a process that is stopped.
+    pub fn freeze(&self) {
+        self.frozen.send_replace(true);
+    }
+
+    /// Passes on what has been waiting, and all that follows.
+    pub fn thaw(&self) {
+        self.frozen.send_replace(false);
     }
 
     /// Tells clients another limit of streams than the server does: after the server's settings on each new connection,
@@ -288,6 +300,13 @@ impl Link {
 
     pub(super) fn delay(&self) -> Duration {
         Duration::from_nanos(self.delay_nanoseconds.load(Ordering::Relaxed))
+    }
+
+    pub(super) async fn thawed(&self) {
+        if *self.frozen.borrow() {
+            // An error would mean that the link is gone, and with it who asks.
+            let _ = self.frozen.subscribe().wait_for(|frozen| !frozen).await;
+        }
     }
 
     pub(super) fn cut(&self) -> Option<u64> {

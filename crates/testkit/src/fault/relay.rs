@@ -101,14 +101,14 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Accepted<C> {
             std::future::pending::<()>().await;
         };
         let writing_to_server = async {
-            write(server, server_queue, None).await;
+            write(server, server_queue, None, &opened.link).await;
             std::future::pending::<()>().await;
         };
         let cut = opened.link.cut();
         tokio::select! {
             () = reading => {}
             () = writing_to_server => {}
-            () = write(client, client_queue, cut) => {}
+            () = write(client, client_queue, cut, &opened.link) => {}
             () = opened.connection.wait_for_end() => {}
         }
     }
@@ -323,6 +323,7 @@ async fn write<W: AsyncWrite>(
     mut to: WriteHalf<W>,
     mut queue: UnboundedReceiver<Outgoing>,
     cut: Option<u64>,
+    link: &Link,
 ) {
     let mut left = cut.map_or(usize::MAX, |bytes| {
         usize::try_from(bytes).unwrap_or(usize::MAX)
@@ -332,12 +333,14 @@ async fn write<W: AsyncWrite>(
             match outgoing {
                 Outgoing::Bytes { due, bytes } => {
                     wait_until(due).await;
+                    link.thawed().await;
                     let part = bytes.slice(..bytes.len().min(left));
                     to.write_all(&part).await?;
                     left -= part.len();
                 }
                 Outgoing::End { due } => {
                     wait_until(due).await;
+                    link.thawed().await;
                     break;
                 }
             }

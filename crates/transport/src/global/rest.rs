@@ -26,10 +26,7 @@ pub(super) async fn get(
     let failed = |failure, detail: String| {
         ConnectError::new(failure, Phase::Handshake, &route.address, detail)
     };
-    let keepalive = Keepalive {
-        interval: timeout,
-        timeout,
-    };
+    let keepalive = Keepalive::none_within(timeout);
     let dial = Dial {
         released: Arc::default(),
         route: Arc::clone(route),

@@ -24,7 +24,7 @@ use crate::dial::{
 use crate::error::{ConnectError, ConnectFailure, Phase};
 use crate::grpc::{Answer, Broken, CallMetadata, exchange, new_request_id};
 use crate::handshake::{Exchange, Greeting, greet};
-use crate::http2::{End, Keepalive, drive, handshake};
+use crate::http2::{End, Keepalive, News, drive, handshake};
 use crate::target::{Endpoint, Host};
 use crate::telemetry::ServerName;
 use crate::tls::TlsOptions;
@@ -91,6 +91,7 @@ pub(crate) struct Established {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) greeting: Greeting,
     pub(crate) gauges: Arc<Gauges>,
+    pub(crate) first_bytes: Arc<FirstBytes>,
     pub(crate) keepalive: Keepalive,
     pub(crate) sender: SendRequest<Bytes>,
     pub(crate) driver: Driver,
@@ -129,14 +130,14 @@ pub(crate) struct Opened {
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
-/// Makes a channel. `on_goaway` and `on_end` tell the pool what becomes of it later.
+/// Makes a channel. `on_news` and `on_end` tell the pool what becomes of it later.
 pub(crate) async fn establish(
     dial: Dial,
-    on_goaway: impl FnOnce(Option<h2::Reason>) + Send + 'static,
+    on_news: impl Fn(News) + Send + Sync + 'static,
     on_end: impl FnOnce(End) + Send + 'static,
 ) -> Result<Established, ConnectError> {
     let began = Instant::now();
-    let outcome = try_establish(&dial, on_goaway, on_end).await;
+    let outcome = try_establish(&dial, on_news, on_end).await;
     outcome.map_err(|mut error| {
         error.elapsed = began.elapsed();
         error
@@ -145,7 +146,7 @@ pub(crate) async fn establish(
 
 async fn try_establish(
     dial: &Dial,
-    on_goaway: impl FnOnce(Option<h2::Reason>) + Send + 'static,
+    on_news: impl Fn(News) + Send + Sync + 'static,
     on_end: impl FnOnce(End) + Send + 'static,
 ) -> Result<Established, ConnectError> {
     let route = &dial.route;
@@ -164,14 +165,9 @@ async fn try_establish(
         }
     };
     let gauges = Arc::new(Gauges::new(Arc::clone(&dial.released)));
-    let driving = drive(
-        connection,
-        sender.clone(),
-        Arc::clone(&gauges),
-        Arc::clone(&first_bytes),
-        dial.keepalive,
-        on_goaway,
-    );
+    let (watched, heard) = (Arc::clone(&gauges), Arc::clone(&first_bytes));
+    let probe = sender.clone();
+    let driving = drive(connection, probe, watched, heard, dial.keepalive, on_news);
     let (report, mut reported) = tokio::sync::oneshot::channel();
     let driver = Driver {
         task: Some(tokio::spawn(async move {
@@ -208,6 +204,7 @@ async fn try_establish(
                     addresses,
                     greeting,
                     gauges,
+                    first_bytes,
                     keepalive: dial.keepalive,
                     sender,
                     driver,

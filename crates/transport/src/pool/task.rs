@@ -20,7 +20,7 @@ use super::{Command, Health, Pool, Ready};
 use crate::channel::{Channel, ChannelId, Peer};
 use crate::error::ConnectError;
 use crate::event::EventKind;
-use crate::http2::{End, Keepalive};
+use crate::http2::{End, Keepalive, News};
 
 /// Dials at once: enough to use two addresses, too few for a storm.
 pub(super) const MAX_DIALS: usize = 2;
@@ -124,11 +124,15 @@ impl Task {
         let standing = self
             .ready
             .iter()
-            .filter(|channel| channel.endpoint == endpoint && !self.retiring.contains(&channel.id))
+            .filter(|channel| channel.endpoint == endpoint && !self.is_to_be_replaced(channel))
             .count();
         self.slots
             .get(endpoint)
             .is_some_and(|slots| slots.not_before <= now && standing + slots.dialing < slots.wanted)
+    }
+
+    fn is_to_be_replaced(&self, channel: &Channel) -> bool {
+        self.retiring.contains(&channel.id) || channel.gauges.is_unresponsive()
     }
 
     fn dial(&mut self, endpoint: usize, now: Instant) {
@@ -148,20 +152,22 @@ impl Task {
             Vec::new()
         };
         let first = slots.least_used(&self.ready, endpoint);
-        let keepalive = Keepalive {
-            interval: self.pool.options.tolerated_keepalive_interval()
-                * 2u32.pow(self.keepalive_doublings),
-            timeout: self.pool.options.keepalive_timeout,
-        };
+        let keepalive = Keepalive::of(&self.pool.options, self.keepalive_doublings);
         let id = ChannelId::next();
         self.pool.emit(EventKind::Dialing {
             channel: id,
             address: Arc::clone(&route.address),
         });
         let (pool, route) = (Arc::clone(&self.pool), Arc::clone(route));
-        let (goaway, ended) = (self.pool.commands.clone(), self.pool.commands.clone());
+        let (news, ended) = (self.pool.commands.clone(), self.pool.commands.clone());
         self.work.push(Box::pin(async move {
-            let on_goaway = move |reason| drop(goaway.send(Command::GoingAway(id, reason)));
+            let on_news = move |what| {
+                drop(news.send(match what {
+                    News::GoingAway(reason) => Command::GoingAway(id, reason),
+                    News::Unresponsive => Command::Unresponsive(id),
+                    News::Responsive => Command::Responsive(id),
+                }));
+            };
             let on_end = move |end| drop(ended.send(Command::Ended(id, end)));
             let outcome = match pool.authorization.current().await {
                 Ok(authorization) => {
@@ -187,7 +193,7 @@ impl Task {
                         authorization: authorization.header.clone(),
                         user,
                     };
-                    establish(dial, on_goaway, on_end).await
+                    establish(dial, on_news, on_end).await
                 }
                 Err(error) => Err(ConnectError::unreadable_credentials(&pool.address, error)),
             };
@@ -228,6 +234,7 @@ impl Task {
             addresses,
             greeting,
             gauges,
+            first_bytes,
             keepalive,
             sender,
             driver,
@@ -241,6 +248,7 @@ impl Task {
             peer,
             identifier: greeting.identifier,
             gauges,
+            first_bytes,
             keepalive,
             sender,
             driver,
@@ -252,11 +260,13 @@ impl Task {
         if **self.pool.server.load() != greeting.server {
             self.pool.server.store(Arc::new(greeting.server));
         }
-        let old = self.retiring.iter().copied().find(|old| {
-            self.ready
-                .iter()
-                .any(|channel| channel.id == *old && channel.endpoint == endpoint)
-        });
+        let same_place = |channel: &&Arc<Channel>| channel.endpoint == endpoint;
+        let old = self.ready.iter().filter(same_place);
+        let old = old
+            .clone()
+            .find(|channel| channel.gauges.is_unresponsive())
+            .or_else(|| old.clone().find(|channel| self.is_to_be_replaced(channel)))
+            .map(|channel| channel.id);
         self.pool.emit(EventKind::Ready {
             channel: id,
             peer: channel.peer.to_string(),
@@ -348,6 +358,10 @@ impl Task {
                 self.heed(id, reason);
                 self.drain(id, "the server announced its end");
             }
+            Command::Unresponsive(id) => {
+                self.tell_of(id, EventKind::Unresponsive { channel: id });
+            }
+            Command::Responsive(id) => self.tell_of(id, EventKind::Responsive { channel: id }),
             Command::Ended(id, end) => self.remove(id, &end),
             Command::CredentialsChanged => {
                 for slots in &mut self.slots {
@@ -356,6 +370,14 @@ impl Task {
                 }
             }
             Command::Close(deadline) => self.close(deadline),
+        }
+    }
+
+    /// Says something of a ready channel. One that has fallen silent is replaced by what is dialed from now on, since it
+    /// counts as missing until it speaks again.
+    fn tell_of(&self, id: ChannelId, kind: EventKind) {
+        if self.ready.iter().any(|channel| channel.id == id) {
+            self.pool.emit(kind);
         }
     }
 

@@ -126,7 +126,11 @@ impl Metrics {
             EventKind::DialFailed { .. } => self.dials_failed.increment(1),
             EventKind::Ready { .. } => self.dialed.increment(1),
             EventKind::Closed { .. } => self.closed.increment(1),
-            EventKind::Dialing { .. } | EventKind::Draining { .. } | EventKind::PoolClosed => {}
+            EventKind::Dialing { .. }
+            | EventKind::Unresponsive { .. }
+            | EventKind::Responsive { .. }
+            | EventKind::Draining { .. }
+            | EventKind::PoolClosed => {}
         }
         super::pool_event(&self.server, kind, &self.failing);
     }

@@ -135,6 +135,12 @@ pub(crate) fn attempt_timed_out(span: &Span) {
     span.record("error.type", "deadline_exceeded");
 }
 
+/// A read was taken away from a peer that does not answer.
+pub(crate) fn attempt_abandoned(span: &Span) {
+    span.record("otel.status_code", "ERROR");
+    span.record("error.type", "unresponsive");
+}
+
 /// There will be another attempt after a wait.
 pub(crate) fn repeated(call: &Call<'_>, wait: std::time::Duration, error: &Error) {
     tracing::debug!(
@@ -186,6 +192,16 @@ pub(crate) fn pool_event(server: &str, kind: &EventKind, failing: &AtomicBool) {
                 "channel ready"
             );
         }
+        EventKind::Unresponsive { channel } => tracing::warn!(
+            target: POOL,
+            { server.address = server, milvus.channel.id = channel.number() },
+            "channel does not answer"
+        ),
+        EventKind::Responsive { channel } => tracing::info!(
+            target: POOL,
+            { server.address = server, milvus.channel.id = channel.number() },
+            "channel answers again"
+        ),
         EventKind::Draining { channel, reason } => tracing::debug!(
             target: POOL,
             { server.address = server, milvus.channel.id = channel.number(), reason },
