@@ -14,6 +14,7 @@ use crate::registry::Connector;
 use crate::source::Origin;
 
 /// Makes clients of whatever a target names.
+#[derive(Clone)]
 pub(crate) struct Milvus;
 
 impl Connector for Milvus {

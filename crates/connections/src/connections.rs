@@ -19,7 +19,7 @@ use crate::events::RegistryEvents;
 use crate::explain::Explanation;
 use crate::params::ConnectionParams;
 use crate::profile::Profile;
-use crate::registry::{Entry, Registry};
+use crate::registry::{Connector as _, Entry, Registry};
 use crate::resolve::{ProfileLookup, Resolved, Resolver};
 use crate::settings::{DEFAULT_DATABASE, Settings};
 use crate::status::{AliasState, AliasStatus, ConnectionAddress, ConnectionSummary};
@@ -41,6 +41,14 @@ use crate::status::{AliasState, AliasStatus, ConnectionAddress, ConnectionSummar
 pub fn connections() -> &'static Connections {
     static CONNECTIONS: LazyLock<Connections> = LazyLock::new(Connections::new);
     &CONNECTIONS
+}
+
+/// Connects without a registry: for a connection that only its owner knows. The alias is its name in errors.
+///
+/// # Errors
+/// As [`Connections::connect`].
+pub async fn connect_unregistered(alias: &str, config: ConnectionConfig) -> Result<Client, Error> {
+    Milvus.connect(alias, config).await
 }
 
 /// A registry of named Milvus connections. A clone is another handle to the same registry.
@@ -323,6 +331,21 @@ impl Connections {
     /// [`Error::Profile`], with the line.
     pub fn profile(&self) -> Result<Option<Profile>, Error> {
         self.registry.resolver().profile()
+    }
+
+    /// The same configurations in a registry of their own, with nothing connected, and the names of those that were: for
+    /// the child of a `fork`, which has its parent's memory but not the threads that its connections live on. Takes no
+    /// lock, since a thread that held one is not there to give it back.
+    pub fn unconnected_copy(&self) -> (Self, Vec<String>) {
+        let snapshot = self.registry.snapshot();
+        let connected = snapshot.iter().filter(|entry| entry.live.is_some());
+        let names = connected.map(|entry| entry.alias.to_string()).collect();
+        (
+            Self {
+                registry: self.registry.unconnected_copy(),
+            },
+            names,
+        )
     }
 
     /// The same verbs for programs without async.

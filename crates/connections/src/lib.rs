@@ -61,7 +61,9 @@ mod settings;
 mod source;
 mod status;
 
-pub use connections::{Connections, ConnectionsBuilder, ConnectionsWatch, connections};
+pub use connections::{
+    Connections, ConnectionsBuilder, ConnectionsWatch, connect_unregistered, connections,
+};
 pub use environment::{
     Environment, MILVUS_CONN_ALIAS, MILVUS_CONN_TIMEOUT, MILVUS_CONNECTIONS_FILE,
     MILVUS_DEFAULT_CONNECTION, MILVUS_TOKEN, MILVUS_URI,

@@ -89,6 +89,22 @@ impl<C: Connector> Registry<C> {
         }))
     }
 
+    /// The same configurations with nothing connected. Takes no lock.
+    pub(crate) fn unconnected_copy(&self) -> Self
+    where
+        C: Clone,
+    {
+        let mut snapshot = Snapshot::default();
+        for (number, entry) in (0..).zip(self.snapshot().iter()) {
+            let alias = Arc::from(&*entry.alias);
+            snapshot.set(Entry::new(alias, entry.settings.clone(), number));
+        }
+        let copy = Self::new(self.0.connector.clone(), self.0.resolver.clone());
+        copy.0.writer().next_number = snapshot.iter().count() as u64;
+        copy.0.snapshot.store(Arc::new(snapshot));
+        copy
+    }
+
     pub(crate) fn resolver(&self) -> &Resolver {
         &self.0.resolver
     }

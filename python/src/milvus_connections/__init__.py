@@ -1,0 +1,80 @@
+"""Named connections to Milvus: PyMilvus's verbs on a Rust core.
+
+>>> from milvus_connections import connections
+>>> connections.add_connection(
+...     default={"address": "localhost:19530"},
+...     dev={"host": "localhost", "port": 19543},
+... )
+>>> connections.get_connection_addr("dev")
+{'address': 'localhost:19543', 'user': ''}
+>>> connections.has_connection("dev")
+False
+
+Nothing but the small native module is imported here: a name is imported from its own module when it is first used.
+"""
+
+from __future__ import annotations
+
+import atexit as _atexit
+from typing import TYPE_CHECKING, Any
+
+from ._native import at_exit as _at_exit
+from ._native import version as _version
+
+if TYPE_CHECKING:
+    from .connections import Connections, connections
+    from .default_config import DefaultConfig
+    from .exceptions import (
+        ConnectionConfigException,
+        ConnectionNotExistException,
+        ExceptionsMessage,
+        MilvusException,
+        MilvusUnavailableException,
+        ParamError,
+    )
+
+__version__ = _version()
+
+# No thread of ours asks for the GIL once the interpreter ends.
+_atexit.register(_at_exit)
+
+# Where each name lives. A name is looked up once: afterwards it is an ordinary attribute of this module.
+_HOMES = {
+    "ConnectionConfigException": "exceptions",
+    "ConnectionNotExistException": "exceptions",
+    "Connections": "connections",
+    "DefaultConfig": "default_config",
+    "ExceptionsMessage": "exceptions",
+    "MilvusException": "exceptions",
+    "MilvusUnavailableException": "exceptions",
+    "ParamError": "exceptions",
+    "connections": "connections",
+}
+
+__all__ = [
+    "ConnectionConfigException",
+    "ConnectionNotExistException",
+    "Connections",
+    "DefaultConfig",
+    "ExceptionsMessage",
+    "MilvusException",
+    "MilvusUnavailableException",
+    "ParamError",
+    "connections",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    # Also over the submodule of the same name, which importing it has put here: `connections` is the registry.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
