@@ -6,6 +6,7 @@
 mod cargo;
 mod counts;
 mod hygiene;
+mod python;
 mod report;
 mod rust_version;
 
@@ -26,6 +27,9 @@ pub(crate) struct Arguments {
     /// Leave out what needs the network, real servers or much time: format, lints and the tests without servers only
     #[arg(long)]
     quick: bool,
+    /// Only the Python package, with real servers
+    #[arg(long, conflicts_with = "quick")]
+    python: bool,
 }
 
 const NEXTEST: Tool = Tool {
@@ -47,6 +51,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut report = Report::default();
     if arguments.quick {
         quick(&mut report);
+    } else if arguments.python {
+        only_python(&mut report);
     } else {
         full(&mut report);
     }
@@ -76,21 +82,45 @@ fn full(report: &mut Report) {
         wire_check::run(&wire_check::Arguments {})?;
         Ok(Counts::PASSED)
     });
-    let mut servers = None;
-    report.step("real servers", || {
+    let servers = start_servers(report, || {
         installing
             .join()
-            .map_err(|_| anyhow!("the installation panicked"))??;
-        servers = Some(Servers::start()?);
-        Ok(Counts::PASSED)
+            .map_err(|_| anyhow!("the installation panicked"))?
     });
     // Without servers the tests that need them fail and say why, and the others still tell something.
     report.step("tests", || {
         tests(servers.as_ref().map_or(&[], Servers::variables), &[])
     });
-    drop(servers);
+    python(report, servers);
     report.step("doc tests", doc_tests);
     report.step("documentation", documentation);
+}
+
+fn only_python(report: &mut Report) {
+    let servers = start_servers(report, Servers::install);
+    python(report, servers);
+}
+
+fn start_servers(
+    report: &mut Report,
+    install: impl FnOnce() -> anyhow::Result<()>,
+) -> Option<Servers> {
+    let mut servers = None;
+    report.step("real servers", || {
+        install()?;
+        servers = Some(Servers::start()?);
+        Ok(Counts::PASSED)
+    });
+    servers
+}
+
+/// Stops the servers as soon as nothing needs them.
+fn python(report: &mut Report, servers: Option<Servers>) {
+    report.step("python", || {
+        python::tests(servers.as_ref().map_or(&[], Servers::variables))
+    });
+    drop(servers);
+    report.step("python types", python::types);
 }
 
 fn checks_without_building(report: &mut Report) {

@@ -22,7 +22,6 @@ from ._native import at_exit as _at_exit
 from ._native import version as _version
 
 if TYPE_CHECKING:
-    from .connections import Connections, connections
     from .default_config import DefaultConfig
     from .exceptions import (
         ConnectionConfigException,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
         MilvusUnavailableException,
         ParamError,
     )
+    from .registry import Connections, connections
 
 __version__ = _version()
 
@@ -42,13 +42,13 @@ _atexit.register(_at_exit)
 _HOMES = {
     "ConnectionConfigException": "exceptions",
     "ConnectionNotExistException": "exceptions",
-    "Connections": "connections",
+    "Connections": "registry",
     "DefaultConfig": "default_config",
     "ExceptionsMessage": "exceptions",
     "MilvusException": "exceptions",
     "MilvusUnavailableException": "exceptions",
     "ParamError": "exceptions",
-    "connections": "connections",
+    "connections": "registry",
 }
 
 __all__ = [
@@ -71,7 +71,6 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     value = getattr(import_module(f"{__name__}.{home}"), name)
-    # Also over the submodule of the same name, which importing it has put here: `connections` is the registry.
     globals()[name] = value
     return value
 

@@ -2,7 +2,7 @@
 
 from typing import Any, final
 
-__all__: list[str]
+__all__ = ["Abort", "Connection", "Events", "Registry", "at_exit", "version"]
 
 def version() -> str: ...
 def at_exit() -> None: ...

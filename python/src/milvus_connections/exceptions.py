@@ -10,7 +10,7 @@ alias, at which address, what was answered and what to try.
 ...     print(error.code, error.alias)
 ...     print(error.message)
 1 dev
-the configuration of the alias "dev" can't be used: `address`: Illegal address: localhost, should be in form 'localhost:19530'
+the configuration of the alias "dev" can't be used: `address`: Illegal address: localhost, should be in form 'localhost:19530': it has no port
 """
 
 from __future__ import annotations

@@ -127,13 +127,18 @@ class Explanation(Mapping[str, Setting]):
 
 
 class DiagnosisStep(_Record):
-    """One step: ``step``, ``outcome``, and what was found."""
+    """One step: ``step``, ``outcome`` (``passed``, ``not_needed``, ``failed`` or ``not_reached``), ``micros``, ``detail``,
+    and for a failure its ``meaning``, its ``hint`` and the server's ``answer``.
+    """
 
     __slots__ = ()
 
 
 class Diagnosis(_Record):
-    """The steps from a configuration to Milvus's version, and which one fails. True when all is well."""
+    """The steps from a configuration to Milvus's version, for each of the target's ``endpoints``. True when all is well.
+
+    ``print`` shows the steps, and what to do about the one that failed.
+    """
 
     __slots__ = ()
 
@@ -144,8 +149,8 @@ class Diagnosis(_Record):
 
     @property
     def steps(self) -> list[DiagnosisStep]:
-        """The steps in the order in which they were made."""
-        return [DiagnosisStep(step) for step in self._values.get("steps", [])]
+        """The steps of all endpoints, in the order in which they were made."""
+        return [DiagnosisStep(step) for endpoint in self._values["endpoints"] for step in endpoint["steps"]]
 
     @property
     def first_failure(self) -> DiagnosisStep | None:
@@ -153,11 +158,22 @@ class Diagnosis(_Record):
         return next((step for step in self.steps if step["outcome"] == "failed"), None)
 
     def __bool__(self) -> bool:
-        return self.first_failure is None
+        return bool(self._values["healthy"])
 
     def __str__(self) -> str:
-        lines = [f"{step['step']}: {step['outcome']} {step.get('detail') or ''}".rstrip() for step in self.steps]
+        lines = [f"alias {self._values['alias']!r} at {self._values['address']}"]
+        for step in self.steps:
+            if step["outcome"] in ("passed", "failed"):
+                lines.append(f"  {step['step']:14}  {step['outcome']:6}  {step['detail']}".rstrip())
+        failure = self.first_failure
+        if failure is not None:
+            lines += [f"  {text}" for text in (failure["meaning"], failure["hint"]) if text]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        failure = self.first_failure
+        found = "all is well" if failure is None else f"{failure['step']} failed: {failure['meaning']}"
+        return f"<Diagnosis of alias {self._values['alias']!r} at {self._values['address']}: {found}>"
 
 
 class Event:

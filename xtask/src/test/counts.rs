@@ -37,6 +37,20 @@ impl Counts {
         })
     }
 
+    /// The counts in the one suite of a JUnit report as pytest writes it. A test that was left out has not passed.
+    pub(super) fn from_pytest(report: &str) -> Option<Self> {
+        let element = report.split_once("<testsuite ")?.1.split_once('>')?.0;
+        let attribute = |name: &str| -> Option<u64> {
+            let value = element.split_once(&format!("{name}=\""))?.1;
+            value.split_once('"')?.0.parse().ok()
+        };
+        let failed = attribute("failures")? + attribute("errors")?;
+        Some(Self {
+            passed: attribute("tests")?.checked_sub(failed + attribute("skipped")?)?,
+            failed,
+        })
+    }
+
     /// The sum of all `test result:` lines of libtest.
     pub(super) fn from_libtest(output: &str) -> Self {
         let number_before = |line: &str, word: &str| -> u64 {
@@ -86,6 +100,19 @@ mod tests {
             })
         );
         assert_eq!(Counts::from_junit("<nothing/>"), None);
+    }
+
+    #[test]
+    fn pytest_tests_that_were_left_out_have_not_passed() {
+        let report = r#"<?xml version="1.0"?><testsuites name="pytest tests"><testsuite name="pytest" errors="1"
+            failures="2" skipped="3" tests="18" time="1.5"><testcase/>"#;
+        assert_eq!(
+            Counts::from_pytest(report),
+            Some(Counts {
+                passed: 12,
+                failed: 3
+            })
+        );
     }
 
     #[test]

@@ -5,15 +5,18 @@
 ...     default={"address": "localhost:19530"},
 ...     dev={"host": "localhost", "port": 19543},
 ... )
->>> [alias for alias, handle in connections.list_connections()]
-['default', 'dev']
+>>> connections.get_connection_addr("dev")
+{'address': 'localhost:19543', 'user': ''}
 """
 
 from __future__ import annotations
 
+from json import loads
+from os import environ
 from typing import Any, Iterator, Mapping
 
 from . import _native
+from .exceptions import ConnectionConfigException
 from .observation import Diagnosis, Events, Explanation, Status
 
 __all__ = ["Connections", "GrpcHandler", "connections"]
@@ -26,6 +29,9 @@ class _DefaultDatabase(str):
 
 
 _NOT_GIVEN = _DefaultDatabase("default")
+
+# What `MILVUS_CONN_ALIAS` said when this module was imported, as in PyMilvus.
+_DEFAULT_ALIAS = environ.get("MILVUS_CONN_ALIAS") or "default"
 
 
 class GrpcHandler:
@@ -125,11 +131,16 @@ class Connections(metaclass=_Singleton):
         before it stay, entries after it are not applied. And for an alias that is connected to another address.
         """
         for alias, config in kwargs.items():
+            if not isinstance(config, Mapping):
+                raise ConnectionConfigException(
+                    message=f"the configuration of the alias {alias!r} must be a mapping such as "
+                    f"{{'address': 'localhost:19530'}}, and a value of type {type(config).__name__} is given"
+                )
             self._registry.add(alias, dict(config))
 
     def connect(
         self,
-        alias: str | None = None,
+        alias: str = _DEFAULT_ALIAS,
         user: str = "",
         password: str = "",
         db_name: str = _NOT_GIVEN,
@@ -150,7 +161,7 @@ class Connections(metaclass=_Singleton):
 
     async def async_connect(
         self,
-        alias: str | None = None,
+        alias: str = _DEFAULT_ALIAS,
         user: str = "",
         password: str = "",
         db_name: str = _NOT_GIVEN,
@@ -163,7 +174,7 @@ class Connections(metaclass=_Singleton):
     def _connect(
         self,
         asynchronous: bool,
-        alias: str | None,
+        alias: str,
         user: str,
         password: str,
         db_name: str,
@@ -173,10 +184,7 @@ class Connections(metaclass=_Singleton):
         given = {**options, "user": user, "password": password, "token": token}
         if db_name is not _NOT_GIVEN:
             given["db_name"] = db_name
-        return self._registry.connect(self._default(alias), given, asynchronous)
-
-    def _default(self, alias: str | None) -> str:
-        return self._registry.default_alias if alias is None else alias
+        return self._registry.connect(alias, given, asynchronous)
 
     def disconnect(self, alias: str) -> None:
         """Lets an alias's calls in flight finish, for a bounded time, and closes its connection. Its configuration stays.
@@ -210,14 +218,12 @@ class Connections(metaclass=_Singleton):
 
     def get_connection_addr(self, alias: str) -> dict[str, Any]:
         """Where an alias leads, and as whom; ``{}`` when it is not known. Never a password, a token or key material."""
-        from json import loads
-
         address = self._registry.address(alias)
         return {} if address is None else loads(address)
 
-    def _fetch_handler(self, alias: str | None = None) -> GrpcHandler:
+    def _fetch_handler(self, alias: str = _DEFAULT_ALIAS) -> GrpcHandler:
         """The handle of a connected alias; raises ``ConnectionNotExistException`` when it is not connected."""
-        return GrpcHandler(self._registry.get(self._default(alias)))
+        return GrpcHandler(self._registry.get(alias))
 
     def _handler(self, alias: str) -> GrpcHandler | None:
         handler = self._handlers.get(alias)
@@ -238,7 +244,7 @@ class Connections(metaclass=_Singleton):
             return Status.list_from_json(self._registry.status())
         return Status.from_json(self._registry.status(alias))
 
-    def explain(self, alias: str | None = None, **kwargs: Any) -> Explanation:
+    def explain(self, alias: str = _DEFAULT_ALIAS, **kwargs: Any) -> Explanation:
         """Every value of an alias's configuration, with where it comes from; for a connect with ``kwargs``.
 
         >>> connections.add_connection(cloud={"uri": "https://cloud.example.com", "token": "hidden"})
@@ -248,18 +254,18 @@ class Connections(metaclass=_Singleton):
         >>> explanation["timeout"].source
         'argument, `timeout`'
         """
-        return Explanation.from_native(*self._registry.explain(self._default(alias), kwargs))
+        return Explanation.from_native(*self._registry.explain(alias, kwargs))
 
-    def diagnose(self, alias: str | None = None, **kwargs: Any) -> Diagnosis:
+    def diagnose(self, alias: str = _DEFAULT_ALIAS, **kwargs: Any) -> Diagnosis:
         """Walks from the configuration to the server's version, and says at which step it fails and what to do.
 
         Uses a connection of its own, and changes nothing.
         """
-        return Diagnosis.from_json(self._registry.diagnose(self._default(alias), kwargs, False))
+        return Diagnosis.from_json(self._registry.diagnose(alias, kwargs, False))
 
-    async def async_diagnose(self, alias: str | None = None, **kwargs: Any) -> Diagnosis:
+    async def async_diagnose(self, alias: str = _DEFAULT_ALIAS, **kwargs: Any) -> Diagnosis:
         """As ``diagnose``, for asyncio."""
-        return Diagnosis.from_json(await self._registry.diagnose(self._default(alias), kwargs, True))
+        return Diagnosis.from_json(await self._registry.diagnose(alias, kwargs, True))
 
     def events(self, timeout: float | None = None) -> Events:
         """What changes from now on, for ``for`` and for ``async for``; ends when nothing happens for ``timeout`` seconds.
