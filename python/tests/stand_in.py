@@ -37,7 +37,8 @@ class Count(grpc.ServerInterceptor):
 
     def intercept_service(self, continuation, details):  # type: ignore[no-untyped-def]
         rpc = details.method.rsplit("/", 1)[-1]
-        count(arrived, rpc)
+        if rpc not in hanging:
+            count(arrived, rpc)
         given = dict(details.invocation_metadata).get("authorization")
         if self.expected is not None and given != self.expected:
 
@@ -53,8 +54,11 @@ class Count(grpc.ServerInterceptor):
             return handler
 
         def hang(_request: object, context: grpc.ServicerContext) -> None:
+            # Counted here: a call that is cancelled before its handler runs never gets to it.
             gone = threading.Event()
-            if context.add_callback(gone.set):
+            is_there = context.add_callback(gone.set)
+            count(arrived, rpc)
+            if is_there:
                 gone.wait()
             count(cancelled, rpc)
 
