@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Registry(RegistryError),
     /// The client, the connection or the server says so.
     Client(ClientError),
+    /// As `Client`, of a call that describes a collection: PyMilvus has a class for that.
+    Describing(ClientError),
     /// An exception that is one already.
     Raised(PyErr),
     /// An exception of this class, with PyMilvus's code for it.
@@ -55,6 +57,14 @@ impl From<PyErr> for Failure {
 }
 
 impl Failure {
+    /// The failure of a call that describes a collection.
+    pub(crate) fn describing(self) -> Self {
+        match self {
+            Self::Client(error) => Self::Describing(error),
+            other => other,
+        }
+    }
+
     /// A configuration that can't be used.
     pub(crate) fn configuration(message: impl Into<String>) -> Self {
         Self::Exception {
@@ -73,6 +83,24 @@ impl Failure {
         }
     }
 
+    /// Rows or columns that can't be used.
+    pub(crate) fn data(message: impl Into<String>) -> Self {
+        Self::Exception {
+            class: "DataNotMatchException",
+            code: UNEXPECTED_ERROR,
+            message: message.into(),
+        }
+    }
+
+    /// Something that is not there, or an answer that can't be read.
+    pub(crate) fn unexpected(message: impl Into<String>) -> Self {
+        Self::Exception {
+            class: "MilvusException",
+            code: UNEXPECTED_ERROR,
+            message: message.into(),
+        }
+    }
+
     /// The exception to raise.
     pub(crate) fn into_exception(self, py: Python<'_>) -> PyErr {
         match self {
@@ -84,6 +112,13 @@ impl Failure {
             } => Exception::new(class, code, message).raise(py),
             Self::Registry(error) => of_registry(&error).raise(py),
             Self::Client(error) => of_client(&error).raise(py),
+            Self::Describing(error) => {
+                let mut exception = of_client(&error);
+                if exception.class == "MilvusException" {
+                    exception.class = "DescribeCollectionException";
+                }
+                exception.raise(py)
+            }
         }
     }
 }

@@ -16,7 +16,6 @@ mod exit;
 mod failure;
 mod output;
 mod progress;
-mod screen;
 mod secret;
 
 use std::ffi::OsString;

@@ -74,7 +74,10 @@ mod tests {
         let key = CollectionKey::new("", "docs");
         first.sessions.advance(&key, 9);
         drop((first, second));
-        assert!(!TargetMemory::of("test-shared:1").sessions.has_any());
+        assert_eq!(
+            TargetMemory::of("test-shared:1").sessions.last_write(&key),
+            None
+        );
     }
 
     #[test]

@@ -40,6 +40,20 @@ impl Client {
         }
     }
 
+    /// The description that checks of rows and vectors use: remembered, or fetched once for all who ask.
+    ///
+    /// It may be older than the collection; [`describe_collection`](Self::describe_collection) asks the
+    /// server.
+    ///
+    /// # Errors
+    /// As [`describe_collection`](Self::describe_collection).
+    pub async fn remembered_collection(
+        &self,
+        collection: &str,
+    ) -> Result<Arc<CollectionDescription>> {
+        self.collection(collection).await
+    }
+
     /// The description that checks use: remembered, or fetched once for all who ask.
     pub(crate) async fn collection(&self, collection: &str) -> Result<Arc<CollectionDescription>> {
         let key = CollectionKey::new(self.database(), collection);

@@ -75,4 +75,6 @@ pub use metric_type::MetricType;
 pub use milvus_transport::Connection;
 pub use read::{AnnSearch, Count, Get, HybridSearch, Order, Query, QueryVector, Rerank, Search};
 pub use results::{ColumnValue, Hit, Hits, Id, Ids, ResultColumn, Rows, SearchResults};
-pub use write::{Delete, DeleteResult, FieldChange, Insert, Upsert, WriteProgress, WriteResult};
+pub use write::{
+    Delete, DeleteResult, FieldChange, Insert, PreparedRows, Upsert, WriteProgress, WriteResult,
+};

@@ -11,12 +11,14 @@ mod options;
 mod delete;
 mod insert;
 mod pipeline;
+mod prepared;
 mod rows;
 mod source;
 mod upsert;
 
 use std::collections::BTreeMap;
 
+use milvus_protocol::common::Status;
 use milvus_protocol::milvus::MutationResult;
 
 use crate::cache::CollectionKey;
@@ -27,6 +29,7 @@ use crate::results::Ids;
 pub use delete::{Delete, DeleteResult};
 pub use insert::Insert;
 pub use options::WriteProgress;
+pub use prepared::PreparedRows;
 pub use upsert::{FieldChange, Upsert};
 
 /// What a write of rows did. All rows were acknowledged.
@@ -42,6 +45,8 @@ pub struct WriteResult {
     pub timestamp: u64,
     /// How many requests it took.
     pub requests: usize,
+    /// What the write cost, from services that count it (in their own unit); else 0.
+    pub cost: u64,
 }
 
 /// Answers as they come in, in any order.
@@ -57,6 +62,7 @@ impl Answers {
         self.result.rows += u64::try_from(count).unwrap_or(0);
         self.result.timestamp = self.result.timestamp.max(answer.timestamp);
         self.result.requests += 1;
+        self.result.cost += answer.status.as_ref().map_or(0, cost);
         Ok(())
     }
 
@@ -67,6 +73,12 @@ impl Answers {
         }
         result
     }
+}
+
+/// What a call cost, as the service counts it.
+pub(crate) fn cost(status: &Status) -> u64 {
+    let cost = status.extra_info.get("report_value");
+    cost.and_then(|cost| cost.parse().ok()).unwrap_or(0)
 }
 
 impl Client {

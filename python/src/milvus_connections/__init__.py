@@ -22,6 +22,8 @@ from ._native import at_exit as _at_exit
 from ._native import version as _version
 
 if TYPE_CHECKING:
+    from .async_client import AsyncMilvusClient
+    from .client import MilvusClient
     from .default_config import DefaultConfig
     from .exceptions import (
         ConnectionConfigException,
@@ -31,7 +33,21 @@ if TYPE_CHECKING:
         MilvusUnavailableException,
         ParamError,
     )
+    from .field_ops import FieldOp
+    from .index import IndexParams
+    from .ranking import AnnSearchRequest, BaseRanker, RRFRanker, WeightedRanker
     from .registry import Connections, connections
+    from .results import Hit, Hits, SearchResult
+    from .schema import CollectionSchema, FieldSchema, Function, FunctionScore, StructFieldSchema
+    from .types import (
+        ConsistencyLevel,
+        DataType,
+        FunctionType,
+        IndexType,
+        LoadState,
+        ResourceGroupConfig,
+        ResourceGroupInfo,
+    )
 
 __version__ = _version()
 
@@ -40,26 +56,72 @@ _atexit.register(_at_exit)
 
 # Where each name lives. A name is looked up once: afterwards it is an ordinary attribute of this module.
 _HOMES = {
+    "AnnSearchRequest": "ranking",
+    "AsyncMilvusClient": "async_client",
+    "BaseRanker": "ranking",
+    "CollectionSchema": "schema",
     "ConnectionConfigException": "exceptions",
     "ConnectionNotExistException": "exceptions",
     "Connections": "registry",
+    "ConsistencyLevel": "types",
+    "DataType": "types",
     "DefaultConfig": "default_config",
     "ExceptionsMessage": "exceptions",
+    "FieldOp": "field_ops",
+    "FieldSchema": "schema",
+    "Function": "schema",
+    "FunctionScore": "schema",
+    "FunctionType": "types",
+    "Hit": "results",
+    "Hits": "results",
+    "IndexParams": "index",
+    "IndexType": "types",
+    "LoadState": "types",
+    "MilvusClient": "client",
     "MilvusException": "exceptions",
     "MilvusUnavailableException": "exceptions",
     "ParamError": "exceptions",
+    "RRFRanker": "ranking",
+    "ResourceGroupConfig": "types",
+    "ResourceGroupInfo": "types",
+    "SearchResult": "results",
+    "StructFieldSchema": "schema",
+    "WeightedRanker": "ranking",
     "connections": "registry",
 }
 
 __all__ = [
+    "AnnSearchRequest",
+    "AsyncMilvusClient",
+    "BaseRanker",
+    "CollectionSchema",
     "ConnectionConfigException",
     "ConnectionNotExistException",
     "Connections",
+    "ConsistencyLevel",
+    "DataType",
     "DefaultConfig",
     "ExceptionsMessage",
+    "FieldOp",
+    "FieldSchema",
+    "Function",
+    "FunctionScore",
+    "FunctionType",
+    "Hit",
+    "Hits",
+    "IndexParams",
+    "IndexType",
+    "LoadState",
+    "MilvusClient",
     "MilvusException",
     "MilvusUnavailableException",
     "ParamError",
+    "RRFRanker",
+    "ResourceGroupConfig",
+    "ResourceGroupInfo",
+    "SearchResult",
+    "StructFieldSchema",
+    "WeightedRanker",
     "connections",
 ]
 

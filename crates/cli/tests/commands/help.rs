@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::program::{Program, steady};
 use milvusctl::Exit;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 10] = [
     "add",
     "list",
     "show",
@@ -13,7 +13,6 @@ const COMMANDS: [&str; 11] = [
     "explain",
     "ping",
     "doctor",
-    "top",
     "version",
     "completions",
     "demo",

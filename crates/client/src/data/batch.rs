@@ -46,7 +46,7 @@ impl Write {
 }
 
 /// Checked rows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Batch {
     pub(crate) columns: Vec<FieldColumn>,
     pub(crate) rows: usize,

@@ -74,6 +74,15 @@ impl AnnSearch {
         self
     }
 
+    /// Sets what is searched for, several at once; each query of a hybrid search has as many.
+    pub fn vectors<I>(mut self, vectors: I) -> Self
+    where
+        I: IntoIterator<Item: Into<QueryVector>>,
+    {
+        self.vectors = vectors.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Keeps only rows for which this expression is true.
     pub fn filter(mut self, expression: impl Into<String>) -> Self {
         self.filter.expression = expression.into();
@@ -95,6 +104,31 @@ impl AnnSearch {
     /// Sets a parameter of the index, such as `nprobe` or `ef`.
     pub fn parameter(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.parameters.insert(key.into(), value.into());
+        self
+    }
+
+    /// Says the metric; the index's own when left out.
+    pub fn metric_type(mut self, metric_type: impl Into<String>) -> Self {
+        self.metric_type = Some(metric_type.into());
+        self
+    }
+
+    /// Rounds scores to this many decimal places.
+    pub fn round_decimal(mut self, places: u8) -> Self {
+        self.round_decimal = i32::from(places);
+        self
+    }
+
+    /// Looks only at segments that are sealed and indexed.
+    pub fn ignore_growing(mut self) -> Self {
+        self.ignore_growing = true;
+        self
+    }
+
+    /// Sets a parameter of the search that has no method here, such as `hints` or `timezone`.
+    pub fn search_parameter(mut self, key: impl Into<String>, value: impl ToString) -> Self {
+        let key: String = key.into();
+        self.more.push(parameter(&key, value));
         self
     }
 

@@ -51,6 +51,7 @@ impl Client {
             offset: 0,
             round_decimal: -1,
             grouping: Vec::new(),
+            more: Vec::new(),
             settings: CallSettings::default(),
         }
     }
@@ -67,6 +68,7 @@ pub struct HybridSearch {
     offset: u64,
     round_decimal: i32,
     grouping: Vec<(&'static str, String)>,
+    more: Vec<(String, String)>,
     settings: CallSettings,
 }
 
@@ -119,6 +121,12 @@ impl HybridSearch {
     /// Leaves out groups that do not have `group_size` hits.
     pub fn strict_group_size(mut self) -> Self {
         self.grouping.push(("strict_group_size", "true".to_owned()));
+        self
+    }
+
+    /// Sets a parameter of the ranking that has no method here, such as `rank_group_scorer`.
+    pub fn rank_parameter(mut self, key: impl Into<String>, value: impl ToString) -> Self {
+        self.more.push((key.into(), value.to_string()));
         self
     }
 
@@ -184,6 +192,9 @@ impl HybridSearch {
         rank_params.push(parameter("round_decimal", self.round_decimal));
         rank_params.push(parameter("offset", self.offset));
         for (key, value) in &self.grouping {
+            rank_params.push(parameter(key, value));
+        }
+        for (key, value) in &self.more {
             rank_params.push(parameter(key, value));
         }
         Ok(HybridSearchRequest {

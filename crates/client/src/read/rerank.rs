@@ -86,16 +86,16 @@ impl Rerank {
 
     pub(super) fn function_score(&self) -> Option<wire::FunctionScore> {
         match self {
-            Self::Function(function) => Some(function_score(function)),
+            Self::Function(function) => Some(function_score(std::slice::from_ref(function))),
             _ => None,
         }
     }
 }
 
-/// A function as the server takes it with a search.
-pub(super) fn function_score(function: &FunctionSchema) -> wire::FunctionScore {
+/// Functions as the server takes them with a search.
+pub(super) fn function_score(functions: &[FunctionSchema]) -> wire::FunctionScore {
     wire::FunctionScore {
-        functions: vec![function.into()],
+        functions: functions.iter().map(Into::into).collect(),
         ..wire::FunctionScore::default()
     }
 }

@@ -59,7 +59,8 @@ impl Client {
         Search {
             target: ReadTarget::new(self, collection.into()),
             ann: AnnSearch::anywhere(),
-            rerank: None,
+            rerank: Vec::new(),
+            rerank_parameters: Vec::new(),
             offset: 0,
             group_size: false,
             grouped: false,
@@ -75,7 +76,8 @@ impl Client {
 pub struct Search {
     pub(super) target: ReadTarget,
     pub(super) ann: AnnSearch,
-    rerank: Option<FunctionSchema>,
+    rerank: Vec<FunctionSchema>,
+    rerank_parameters: Vec<(String, String)>,
     pub(super) offset: u64,
     grouped: bool,
     group_size: bool,
@@ -195,9 +197,15 @@ impl Search {
         self
     }
 
-    /// Has the server reorder the hits by a function.
+    /// Has the server reorder the hits by a function; called again, by several.
     pub fn rerank(mut self, function: FunctionSchema) -> Self {
-        self.rerank = Some(function);
+        self.rerank.push(function);
+        self
+    }
+
+    /// Sets how several reranking functions work together, such as `boost_mode`.
+    pub fn rerank_parameter(mut self, key: impl Into<String>, value: impl ToString) -> Self {
+        self.rerank_parameters.push((key.into(), value.to_string()));
         self
     }
 
@@ -248,7 +256,7 @@ impl Search {
             (self.grouped, GROUPS),
             (self.group_size, GROUP_SIZES),
             (self.ann.ids.is_some(), SEARCH_BY_IDS),
-            (self.rerank.is_some(), FUNCTIONS),
+            (!self.rerank.is_empty(), FUNCTIONS),
         ];
         needs
             .into_iter()
@@ -292,9 +300,20 @@ impl Search {
             guarantee_timestamp: guarantee.timestamp,
             consistency_level: guarantee.level,
             use_default_consistency: guarantee.use_default,
-            function_score: self.rerank.as_ref().map(function_score),
+            function_score: self.function_score(),
             ..ann.message(&self.describe())?
         })
+    }
+
+    fn function_score(&self) -> Option<milvus_protocol::schema::FunctionScore> {
+        if self.rerank.is_empty() {
+            return None;
+        }
+        let mut score = function_score(&self.rerank);
+        for (key, value) in &self.rerank_parameters {
+            score.params.push(parameter(key, value));
+        }
+        Some(score)
     }
 
     pub(super) async fn call(

@@ -16,6 +16,7 @@ use super::de::RowReader;
 use super::packed::Packed;
 use super::rows::{column_named, dynamic_fields};
 use crate::error::{Error, Result};
+use crate::write::cost;
 
 /// A primary key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,13 +110,6 @@ impl Ids {
         })
     }
 
-    fn split_off(&mut self, place: usize) -> Self {
-        match self {
-            Self::Int64(ids) => Self::Int64(ids.split_off(place.min(ids.len()))),
-            Self::VarChar(ids) => Self::VarChar(ids.split_off(place.min(ids.len()))),
-        }
-    }
-
     pub(crate) fn extend(&mut self, more: Self) {
         match (&mut *self, more) {
             (Self::Int64(all), Self::Int64(more)) => all.extend(more),
@@ -170,6 +164,7 @@ pub struct SearchResults {
     recalls: Packed<f32>,
     pub(crate) session_timestamp: u64,
     pub(crate) cursor: Option<Cursor>,
+    cost: u64,
 }
 
 impl SearchResults {
@@ -185,14 +180,9 @@ impl SearchResults {
 
     /// The hits of one query, best first; empty for a query beyond the last.
     pub fn query(&self, query: usize) -> Hits<'_> {
-        let bound = |place: usize| self.offsets.get(place).copied();
-        let range = match (bound(query), bound(query + 1)) {
-            (Some(start), Some(end)) => start..end,
-            _ => 0..0,
-        };
         Hits {
             results: self,
-            range,
+            range: self.range(query),
         }
     }
 
@@ -211,6 +201,40 @@ impl SearchResults {
         &self.columns
     }
 
+    /// The scores of all queries' hits.
+    pub fn scores(&self) -> &[f32] {
+        self.scores.values().unwrap_or_default()
+    }
+
+    /// Where the hits of a query begin and end among those of all queries.
+    pub fn range(&self, query: usize) -> Range<usize> {
+        let bound = |place: usize| self.offsets.get(place).copied();
+        match (bound(query), bound(query + 1)) {
+            (Some(start), Some(end)) => start..end,
+            _ => 0..0,
+        }
+    }
+
+    /// The name of the primary key; empty from servers that do not say.
+    pub fn primary_field(&self) -> &str {
+        &self.primary_field
+    }
+
+    /// The dynamic fields that were asked for by name; `None` when all were, or none.
+    pub fn dynamic_fields(&self) -> Option<&[String]> {
+        self.dynamic_fields.as_deref()
+    }
+
+    /// What the search cost, from services that count it (in their own unit); else 0.
+    pub fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    /// The (hybrid) timestamp of the data that was searched, from servers that say it; else 0.
+    pub fn session_timestamp(&self) -> u64 {
+        self.session_timestamp
+    }
+
     /// The values of the field by which the search was grouped, one for each hit.
     pub fn group_by(&self) -> Option<&ResultColumn> {
         self.group_by.as_ref()
@@ -219,38 +243,6 @@ impl SearchResults {
     /// The estimated recall of each query, from servers that were asked for it.
     pub fn recalls(&self) -> &[f32] {
         self.recalls.values().unwrap_or_default()
-    }
-
-    /// Takes the hits from a place on out of the results of a single query; `None` when there are no
-    /// more, or when they hold a column that cannot be parted.
-    pub(crate) fn split_off(&mut self, hits: usize) -> Option<Self> {
-        let total = self.ids.len();
-        if total <= hits || self.len() != 1 {
-            return None;
-        }
-        let part = |columns: &mut [ResultColumn]| -> Option<Vec<ResultColumn>> {
-            columns
-                .iter_mut()
-                .map(|column| column.split_off(hits))
-                .collect()
-        };
-        let mut kept = self.clone();
-        let columns = part(&mut kept.columns)?;
-        let group_by = match &mut kept.group_by {
-            Some(column) => Some(column.split_off(hits)?),
-            None => None,
-        };
-        let rest = Self {
-            ids: kept.ids.split_off(hits),
-            scores: kept.scores.split_off(hits),
-            offsets: vec![0, total - hits],
-            columns,
-            group_by,
-            ..self.clone()
-        };
-        kept.offsets = vec![0, hits];
-        *self = kept;
-        Some(rest)
     }
 
     /// Takes an answer over.
@@ -290,6 +282,7 @@ impl SearchResults {
             group_by: data.group_by_field_value.map(column),
             recalls: Packed::new(data.recalls),
             session_timestamp: answer.session_ts,
+            cost: answer.status.as_ref().map_or(0, cost),
             cursor: data.search_iterator_v2_results.map(|state| Cursor {
                 token: state.token,
                 last_bound: state.last_bound,

@@ -9,6 +9,7 @@ use super::ResultColumn;
 use super::de::RowReader;
 use super::join::append_columns;
 use crate::error::{Error, Result};
+use crate::write::cost;
 
 /// Rows, column by column, as they were received.
 ///
@@ -34,6 +35,7 @@ pub struct Rows {
     /// Dynamic fields that were asked for by name; `None` when all were.
     dynamic_fields: Option<Vec<String>>,
     pub(crate) session_timestamp: u64,
+    cost: u64,
 }
 
 impl Rows {
@@ -90,6 +92,21 @@ impl Rows {
         self.iter().collect()
     }
 
+    /// The dynamic fields that were asked for by name; `None` when all were, or none.
+    pub fn dynamic_fields(&self) -> Option<&[String]> {
+        self.dynamic_fields.as_deref()
+    }
+
+    /// What the query cost, from services that count it (in their own unit); else 0.
+    pub fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    /// The (hybrid) timestamp of the data that was read, from servers that say it; else 0.
+    pub fn session_timestamp(&self) -> u64 {
+        self.session_timestamp
+    }
+
     /// The number that `count(*)` gave; `None` when it was not asked for.
     pub fn count(&self) -> Option<u64> {
         let column = self.column("count(*)").ok()?;
@@ -110,6 +127,7 @@ impl Rows {
             columns,
             rows,
             session_timestamp: answer.session_ts,
+            cost: answer.status.as_ref().map_or(0, cost),
         }
     }
 
@@ -124,6 +142,7 @@ impl Rows {
         }
         append_columns(&mut self.columns, other.columns)?;
         self.rows += other.rows;
+        self.cost += other.cost;
         Ok(())
     }
 }

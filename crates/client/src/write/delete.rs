@@ -78,8 +78,12 @@ pub struct DeleteResult {
     pub rows: u64,
     /// The (hybrid) timestamp of the last delete.
     pub timestamp: u64,
+    /// The primary keys of the rows, from servers that say them: Milvus before 2.4 and Milvus Lite.
+    pub ids: Ids,
     /// How many requests it took.
     pub requests: usize,
+    /// What the delete cost, from services that count it (in their own unit); else 0.
+    pub cost: u64,
 }
 
 request!(Delete<'a> => DeleteResult);
@@ -163,6 +167,8 @@ impl Delete<'_> {
             result.rows += u64::try_from(answer.delete_cnt).unwrap_or(0);
             result.timestamp = result.timestamp.max(answer.timestamp);
             result.requests += 1;
+            result.ids.extend(Ids::from_wire(answer.i_ds)?);
+            result.cost += answer.status.as_ref().map_or(0, super::cost);
             if let Some(report) = &mut progress {
                 report(WriteProgress {
                     acknowledged,

@@ -117,6 +117,12 @@ macro_rules! row_input {
                 self
             }
 
+            /// Gives rows that were checked before; see [`PreparedRows`](crate::PreparedRows).
+            pub fn prepared(mut self, rows: $crate::PreparedRows) -> Self {
+                self.input.rows(Prepared::new(rows));
+                self
+            }
+
             /// Gives rows one by one, so that they need not all fit into memory: they are checked and
             /// sent a request at a time.
             pub fn rows_from<I>(mut self, rows: I) -> Self

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::WriteResult;
 use super::options::WriteOptions;
+use super::prepared::Prepared;
 use super::rows::{Input, RowRequests, RowWrite};
 use super::source::{Iterated, Slice};
 use crate::call::CallSettings;

@@ -1,0 +1,140 @@
+# Made of `client` by tools/make_async.py; change that.
+"""Flush, compaction, replicas, resource groups, and the server itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import _native as native
+from ..client.maintenance import bytes_of, config_of
+from ..exceptions import ParamError
+from ..types import (
+    CompactionState,
+    NodeInfo,
+    ReplicaInfo,
+    ResourceGroupConfig,
+    ResourceGroupInfo,
+    Shard,
+)
+from .access import Access
+from ..client.base import checked, named
+
+__all__ = ["Maintenance"]
+
+
+class Maintenance(Access):
+    """Verbs on what is stored, and on the server."""
+
+    async def flush(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> None:
+        """Seals what was written to a collection and waits until it is on storage."""
+        checked("collection_name", collection_name, str)
+        named(collection_name=collection_name)
+        wait = not kwargs.get("_async", False)
+        await native.flush(await self._connection(), self._options(timeout, kwargs), collection_name, wait)
+
+    async def flush_all(self, timeout: float | None = None, **kwargs: Any) -> None:
+        """Seals what was written to all collections and waits until it is on storage."""
+        await native.flush_all(await self._connection(), self._options(timeout, kwargs), kwargs.get("db") or None)
+
+    async def compact(
+        self,
+        collection_name: str,
+        is_clustering: bool | None = False,
+        is_l0: bool | None = False,
+        target_size: int | None = None,
+        target_size_unit: str = "mb",
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> int:
+        """Starts a compaction; gives its number, for ``get_compaction_state``."""
+        named(collection_name=collection_name)
+        size = None if target_size is None else bytes_of(target_size, target_size_unit)
+        return await native.compact(
+            await self._connection(),
+            self._options(timeout, kwargs),
+            collection_name,
+            bool(is_clustering),
+            bool(is_l0),
+            size,
+        )
+
+    async def get_compaction_state(self, job_id: int, timeout: float | None = None, **kwargs: Any) -> str:
+        """``"Executing"``, ``"Completed"``, or ``"UndefiedState"``, which PyMilvus spells so."""
+        state = await native.compaction_state(await self._connection(), self._options(timeout, kwargs), job_id)
+        known = state in (CompactionState.Executing, CompactionState.Completed)
+        return CompactionState(state if known else 0).name
+
+    async def get_server_version(
+        self, timeout: float | None = None, detail: bool = False, **kwargs: Any
+    ) -> str | dict[str, Any]:
+        """The version of the server; with ``detail`` also how it was built."""
+        connection, options = await self._connection(), self._options(timeout, kwargs)
+        if not detail:
+            version: str = await native.server_version(connection, options)
+            return version
+        found = await native.server_detail(connection, options)
+        names = ("version", "build_time", "git_commit", "go_version", "deploy_mode")
+        return dict(zip(names, found))
+
+    async def describe_replica(
+        self, collection_name: str, timeout: float | None = None, **kwargs: Any
+    ) -> list[ReplicaInfo]:
+        """The copies of a collection that are in memory."""
+        named(collection_name=collection_name)
+        found = await native.describe_replica(await self._connection(), self._options(timeout, kwargs), collection_name)
+        return [
+            ReplicaInfo(
+                copy["id"],
+                [Shard(channel, set(nodes), leader) for channel, nodes, leader in copy["shards"]],
+                tuple(copy["nodes"]),
+                copy["resource_group"],
+                copy["outbound_nodes"],
+            )
+            for copy in found
+        ]
+
+    async def create_resource_group(self, name: str, timeout: float | None = None, **kwargs: Any) -> None:
+        """Creates a resource group; ``config`` says what it should be."""
+        config = kwargs.get("config")
+        given = None if config is None else config_of(config)._native()
+        await native.create_resource_group(await self._connection(), self._options(timeout, kwargs), name, given)
+
+    async def update_resource_groups(self, configs: dict[str, Any], timeout: float | None = None) -> None:
+        """Changes what resource groups should be."""
+        given = {name: config_of(config)._native() for name, config in configs.items()}
+        await native.update_resource_groups(await self._connection(), self._options(timeout, {}), given)
+
+    async def drop_resource_group(self, name: str, timeout: float | None = None) -> None:
+        """Drops a resource group."""
+        await native.drop_resource_group(await self._connection(), self._options(timeout, {}), name)
+
+    async def list_resource_groups(self, timeout: float | None = None) -> list[str]:
+        """The names of all resource groups."""
+        return await native.list_resource_groups(await self._connection(), self._options(timeout, {}))
+
+    async def describe_resource_group(self, name: str, timeout: float | None = None) -> ResourceGroupInfo:
+        """What a resource group is."""
+        found = await native.describe_resource_group(await self._connection(), self._options(timeout, {}), name)
+        config = found.pop("config")
+        nodes = [NodeInfo(*node) for node in found.pop("nodes")]
+        return ResourceGroupInfo(
+            **found, config=None if config is None else ResourceGroupConfig(*config), nodes=nodes
+        )
+
+    async def transfer_replica(
+        self,
+        source_group: str,
+        target_group: str,
+        collection_name: str,
+        num_replicas: int,
+        timeout: float | None = None,
+    ) -> None:
+        """Moves copies of a collection into another resource group."""
+        await native.transfer_replica(
+            await self._connection(),
+            self._options(timeout, {}),
+            source_group,
+            target_group,
+            collection_name,
+            num_replicas,
+        )

@@ -1,0 +1,226 @@
+# Made of `client` by tools/make_async.py; change that.
+"""Reading: get, query, search, hybrid search, and iterations."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from .. import _native as native
+from ..client.reads import batch_of
+from ..exceptions import ParamError
+from ..ranking import AnnSearchRequest, BaseRanker
+from ..requests import hybrid_arguments, query_arguments, search_arguments
+from ..results import Rows, SearchResult
+from ..schema import Function, FunctionScore
+from ..client.base import checked, level_of, named
+from .iterators import QueryIterator, SearchIterator
+from ..client.rows import has_text_keys
+from .rows import WritingRows
+
+__all__ = ["ReadingRows"]
+
+
+class ReadingRows(WritingRows):
+    """Verbs that read rows."""
+
+    async def get(
+        self,
+        collection_name: str,
+        ids: list[Any] | str | int,
+        output_fields: list[str] | None = None,
+        timeout: float | None = None,
+        partition_names: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Reads rows by primary key, any number of them. Keys without a row are left out.
+        """
+        named(collection_name=collection_name)
+        keys = list(ids) if isinstance(ids, (list, tuple)) else [ids]
+        if not keys:
+            return []
+        connection, options = await self._connection(), self._options(timeout, kwargs)
+        schema = await native.schema(connection, options, collection_name, False)
+        answer = await native.get(
+            connection,
+            options,
+            collection_name,
+            keys,
+            has_text_keys(schema),
+            list(output_fields or ["*"]),
+            list(partition_names or []),
+            level_of(kwargs),
+        )
+        return Rows(answer)
+
+    async def query(
+        self,
+        collection_name: str,
+        filter: str = "",
+        output_fields: list[str] | None = None,
+        timeout: float | None = None,
+        ids: list[Any] | str | int | None = None,
+        partition_names: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Reads rows by filter, or by primary key. Gives a list of dicts, which are made when they are looked at.
+
+        ``limit``, ``offset``, ``filter_params``, ``consistency_level`` and ``order_by_fields`` are keyword arguments.
+        """
+        if filter and ids is not None:
+            raise ParamError(
+                message="Ambiguous parameter, either ids or filter should be specified, cannot support both."
+            )
+        named(collection_name=collection_name)
+        level = level_of(kwargs)
+        if ids:
+            return await self.get(collection_name, ids, output_fields, timeout, partition_names, **kwargs)
+        arguments = query_arguments(
+            collection_name, filter, output_fields or ["*"], partition_names, level, kwargs
+        )
+        answer = await native.query(await self._connection(), self._options(timeout, kwargs), arguments)
+        return Rows(answer)
+
+    async def search(
+        self,
+        collection_name: str,
+        data: Any = None,
+        filter: str = "",
+        limit: int = 10,
+        output_fields: list[str] | None = None,
+        search_params: dict[str, Any] | None = None,
+        timeout: float | None = None,
+        partition_names: list[str] | None = None,
+        anns_field: str | None = None,
+        ranker: Function | FunctionScore | None = None,
+        function_chains: Any = None,
+        highlighter: Any = None,
+        ids: Any = None,
+        search_aggregation: Any = None,
+        **kwargs: Any,
+    ) -> SearchResult:
+        """Searches the nearest rows to vectors, texts, or rows that are there (``ids``).
+
+        ``data`` is a list of vectors (lists, arrays, bytes, sparse dicts) or texts, or a two-dimensional array. Gives for
+        each of them a list of hits.
+
+        ``filter_params``, ``offset``, ``group_by_field``, ``group_size``, ``round_decimal`` and ``consistency_level`` are
+        keyword arguments; parameters of the index stand in ``search_params["params"]``.
+        """
+        checked("collection_name", collection_name, str)
+        named(collection_name=collection_name)
+        beyond = {
+            "function_chains": function_chains,
+            "highlighter": highlighter,
+            "search_aggregation": search_aggregation,
+        }
+        common, ann = search_arguments(
+            collection_name,
+            data,
+            ids,
+            anns_field,
+            filter,
+            limit,
+            output_fields,
+            search_params,
+            partition_names,
+            ranker,
+            level_of(kwargs),
+            {**kwargs, **beyond},
+        )
+        answer = await native.search(await self._connection(), self._options(timeout, kwargs), common, ann)
+        return SearchResult(answer, kwargs.get("round_decimal", -1))
+
+    async def hybrid_search(
+        self,
+        collection_name: str,
+        reqs: list[AnnSearchRequest],
+        ranker: BaseRanker | Function,
+        limit: int = 10,
+        output_fields: list[str] | None = None,
+        timeout: float | None = None,
+        partition_names: list[str] | None = None,
+        **kwargs: Any,
+    ) -> SearchResult:
+        """Makes several searches in one collection and merges their hits.
+        """
+        checked("collection_name", collection_name, str)
+        named(collection_name=collection_name)
+        common, searches, rank = hybrid_arguments(
+            collection_name,
+            reqs,
+            ranker,
+            limit,
+            output_fields,
+            partition_names,
+            level_of(kwargs),
+            kwargs,
+        )
+        answer = await native.hybrid_search(
+            await self._connection(), self._options(timeout, kwargs), common, searches, rank
+        )
+        return SearchResult(answer, kwargs.get("round_decimal", -1))
+
+    async def query_iterator(
+        self,
+        collection_name: str,
+        batch_size: int | None = 1000,
+        limit: int | None = -1,
+        filter: str | None = "",
+        output_fields: list[str] | None = None,
+        partition_names: list[str] | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> QueryIterator:
+        """Reads all rows of a query, however many, a batch at a time.
+        """
+        named(collection_name=collection_name)
+        size = batch_of(batch_size)
+        most = None if limit is None or limit == -1 else limit
+        arguments = query_arguments(
+            collection_name,
+            filter,
+            output_fields or [],
+            partition_names,
+            level_of(kwargs),
+            {**kwargs, "limit": most},
+        )
+        pages = await native.query_pages(await self._connection(), self._options(timeout, kwargs), arguments, size)
+        return QueryIterator(pages)
+
+    async def search_iterator(
+        self,
+        collection_name: str,
+        data: Any,
+        batch_size: int | None = 1000,
+        filter: str | None = None,
+        limit: int | None = -1,
+        output_fields: list[str] | None = None,
+        search_params: dict[str, Any] | None = None,
+        timeout: float | None = None,
+        partition_names: list[str] | None = None,
+        anns_field: str | None = None,
+        round_decimal: int = -1,
+        *,
+        external_filter_func: Callable[[Any], Any] | None = None,
+        **kwargs: Any,
+    ) -> SearchIterator:
+        """Reads on and on in the order of nearness to one vector, a batch at a time.
+        """
+        named(collection_name=collection_name)
+        size = batch_of(batch_size)
+        common, ann = search_arguments(
+            collection_name,
+            data,
+            None,
+            anns_field,
+            filter,
+            size,
+            output_fields,
+            search_params,
+            partition_names,
+            None,
+            level_of(kwargs),
+            {**kwargs, "round_decimal": round_decimal},
+        )
+        pages = await native.search_pages(await self._connection(), self._options(timeout, kwargs), common, ann, size)
+        return SearchIterator(pages, limit, round_decimal, external_filter_func)

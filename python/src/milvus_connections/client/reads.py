@@ -1,0 +1,284 @@
+"""Reading: get, query, search, hybrid search, and iterations."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from .. import _native as native
+from ..exceptions import ParamError
+from ..ranking import AnnSearchRequest, BaseRanker
+from ..requests import hybrid_arguments, query_arguments, search_arguments
+from ..results import Rows, SearchResult
+from ..schema import Function, FunctionScore
+from .base import checked, level_of, named
+from .iterators import QueryIterator, SearchIterator
+from .rows import WritingRows, has_text_keys
+
+__all__ = ["ReadingRows"]
+
+
+class ReadingRows(WritingRows):
+    """Verbs that read rows."""
+
+    def get(
+        self,
+        collection_name: str,
+        ids: list[Any] | str | int,
+        output_fields: list[str] | None = None,
+        timeout: float | None = None,
+        partition_names: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Reads rows by primary key, any number of them. Keys without a row are left out.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:get")
+        >>> client.create_collection("docs", dimension=2)
+        >>> _ = client.insert("docs", {"id": 1, "vector": [0.5, 1.5], "title": "a"})
+        >>> client.get("docs", ids=1)[0]["title"]
+        'a'
+        """
+        named(collection_name=collection_name)
+        keys = list(ids) if isinstance(ids, (list, tuple)) else [ids]
+        if not keys:
+            return []
+        connection, options = self._connection(), self._options(timeout, kwargs)
+        schema = native.schema(connection, options, collection_name, False)
+        answer = native.get(
+            connection,
+            options,
+            collection_name,
+            keys,
+            has_text_keys(schema),
+            list(output_fields or ["*"]),
+            list(partition_names or []),
+            level_of(kwargs),
+        )
+        return Rows(answer)
+
+    def query(
+        self,
+        collection_name: str,
+        filter: str = "",
+        output_fields: list[str] | None = None,
+        timeout: float | None = None,
+        ids: list[Any] | str | int | None = None,
+        partition_names: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Reads rows by filter, or by primary key. Gives a list of dicts, which are made when they are looked at.
+
+        ``limit``, ``offset``, ``filter_params``, ``consistency_level`` and ``order_by_fields`` are keyword arguments.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:query")
+        >>> client.create_collection("docs", dimension=2)
+        >>> _ = client.insert("docs", {"id": [1, 2], "vector": [[0.5, 1.5], [2.5, 3.5]], "year": [1999, 2024]})
+        >>> client.query("docs", filter="year > 2000", output_fields=["year"])[0]
+        {'id': 2, 'year': 2024}
+        >>> client.query("docs", filter="", output_fields=["count(*)"])[0]
+        {'count(*)': 2}
+        """
+        if filter and ids is not None:
+            raise ParamError(
+                message="Ambiguous parameter, either ids or filter should be specified, cannot support both."
+            )
+        named(collection_name=collection_name)
+        level = level_of(kwargs)
+        if ids:
+            return self.get(collection_name, ids, output_fields, timeout, partition_names, **kwargs)
+        arguments = query_arguments(
+            collection_name, filter, output_fields or ["*"], partition_names, level, kwargs
+        )
+        answer = native.query(self._connection(), self._options(timeout, kwargs), arguments)
+        return Rows(answer)
+
+    def search(
+        self,
+        collection_name: str,
+        data: Any = None,
+        filter: str = "",
+        limit: int = 10,
+        output_fields: list[str] | None = None,
+        search_params: dict[str, Any] | None = None,
+        timeout: float | None = None,
+        partition_names: list[str] | None = None,
+        anns_field: str | None = None,
+        ranker: Function | FunctionScore | None = None,
+        function_chains: Any = None,
+        highlighter: Any = None,
+        ids: Any = None,
+        search_aggregation: Any = None,
+        **kwargs: Any,
+    ) -> SearchResult:
+        """Searches the nearest rows to vectors, texts, or rows that are there (``ids``).
+
+        ``data`` is a list of vectors (lists, arrays, bytes, sparse dicts) or texts, or a two-dimensional array. Gives for
+        each of them a list of hits.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:search")
+        >>> client.create_collection("docs", dimension=2)
+        >>> _ = client.insert("docs", {"id": [1, 2], "vector": [[1.0, 0.0], [0.0, 1.0]], "title": ["a", "b"]})
+        >>> hits = client.search("docs", [[1.0, 0.1]], limit=1, output_fields=["title"])[0]
+        >>> hits[0]["id"], hits[0]["entity"]["title"], round(hits[0]["distance"], 3)
+        (1, 'a', 0.995)
+        >>> hits.to_numpy().dtype
+        dtype('float32')
+
+        ``filter_params``, ``offset``, ``group_by_field``, ``group_size``, ``round_decimal`` and ``consistency_level`` are
+        keyword arguments; parameters of the index stand in ``search_params["params"]``.
+        """
+        checked("collection_name", collection_name, str)
+        named(collection_name=collection_name)
+        beyond = {
+            "function_chains": function_chains,
+            "highlighter": highlighter,
+            "search_aggregation": search_aggregation,
+        }
+        common, ann = search_arguments(
+            collection_name,
+            data,
+            ids,
+            anns_field,
+            filter,
+            limit,
+            output_fields,
+            search_params,
+            partition_names,
+            ranker,
+            level_of(kwargs),
+            {**kwargs, **beyond},
+        )
+        answer = native.search(self._connection(), self._options(timeout, kwargs), common, ann)
+        return SearchResult(answer, kwargs.get("round_decimal", -1))
+
+    def hybrid_search(
+        self,
+        collection_name: str,
+        reqs: list[AnnSearchRequest],
+        ranker: BaseRanker | Function,
+        limit: int = 10,
+        output_fields: list[str] | None = None,
+        timeout: float | None = None,
+        partition_names: list[str] | None = None,
+        **kwargs: Any,
+    ) -> SearchResult:
+        """Makes several searches in one collection and merges their hits.
+
+        >>> from milvus_connections import AnnSearchRequest, RRFRanker
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:hybrid_search")
+        >>> client.create_collection("docs", dimension=2)
+        >>> _ = client.insert("docs", {"id": [1, 2], "vector": [[1.0, 0.0], [0.0, 1.0]]})
+        >>> near = AnnSearchRequest([[1.0, 0.1]], "vector", {}, limit=2)
+        >>> far = AnnSearchRequest([[0.9, 0.2]], "vector", {}, limit=2)
+        >>> client.hybrid_search("docs", [near, far], RRFRanker(), limit=1)[0].ids
+        [1]
+        """
+        checked("collection_name", collection_name, str)
+        named(collection_name=collection_name)
+        common, searches, rank = hybrid_arguments(
+            collection_name,
+            reqs,
+            ranker,
+            limit,
+            output_fields,
+            partition_names,
+            level_of(kwargs),
+            kwargs,
+        )
+        answer = native.hybrid_search(
+            self._connection(), self._options(timeout, kwargs), common, searches, rank
+        )
+        return SearchResult(answer, kwargs.get("round_decimal", -1))
+
+    def query_iterator(
+        self,
+        collection_name: str,
+        batch_size: int | None = 1000,
+        limit: int | None = -1,
+        filter: str | None = "",
+        output_fields: list[str] | None = None,
+        partition_names: list[str] | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> QueryIterator:
+        """Reads all rows of a query, however many, a batch at a time.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:query_iterator")
+        >>> client.create_collection("docs", dimension=2)
+        >>> _ = client.insert("docs", [{"id": n, "vector": [n, 1.0]} for n in range(5)])
+        >>> batches = client.query_iterator("docs", batch_size=2, output_fields=["id"])
+        >>> [[row["id"] for row in batch] for batch in batches]
+        [[0, 1], [2, 3], [4]]
+        """
+        named(collection_name=collection_name)
+        size = batch_of(batch_size)
+        most = None if limit is None or limit == -1 else limit
+        arguments = query_arguments(
+            collection_name,
+            filter,
+            output_fields or [],
+            partition_names,
+            level_of(kwargs),
+            {**kwargs, "limit": most},
+        )
+        pages = native.query_pages(self._connection(), self._options(timeout, kwargs), arguments, size)
+        return QueryIterator(pages)
+
+    def search_iterator(
+        self,
+        collection_name: str,
+        data: Any,
+        batch_size: int | None = 1000,
+        filter: str | None = None,
+        limit: int | None = -1,
+        output_fields: list[str] | None = None,
+        search_params: dict[str, Any] | None = None,
+        timeout: float | None = None,
+        partition_names: list[str] | None = None,
+        anns_field: str | None = None,
+        round_decimal: int = -1,
+        *,
+        external_filter_func: Callable[[Any], Any] | None = None,
+        **kwargs: Any,
+    ) -> SearchIterator:
+        """Reads on and on in the order of nearness to one vector, a batch at a time.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:search_iterator")
+        >>> client.create_collection("docs", dimension=2, metric_type="L2")
+        >>> _ = client.insert("docs", [{"id": n, "vector": [n, 1.0]} for n in range(5)])
+        >>> batches = client.search_iterator("docs", [[0.0, 1.0]], batch_size=2)
+        >>> [batch.ids() for batch in batches]
+        [[0, 1], [2, 3], [4]]
+        """
+        named(collection_name=collection_name)
+        size = batch_of(batch_size)
+        common, ann = search_arguments(
+            collection_name,
+            data,
+            None,
+            anns_field,
+            filter,
+            size,
+            output_fields,
+            search_params,
+            partition_names,
+            None,
+            level_of(kwargs),
+            {**kwargs, "round_decimal": round_decimal},
+        )
+        pages = native.search_pages(self._connection(), self._options(timeout, kwargs), common, ann, size)
+        return SearchIterator(pages, limit, round_decimal, external_filter_func)
+
+
+def batch_of(size: int | None) -> int:
+    """The size of a batch."""
+    if size is None:
+        return 1000
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= 16384:
+        raise ParamError(message=f"batch size must be 1 to 16384, and is {size}")
+    return size

@@ -1,0 +1,261 @@
+"""What searches and queries are given, put into the shape that the native functions take."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from .exceptions import DataTypeNotMatchException, MilvusException, ParamError
+from .ranking import AnnSearchRequest, BaseRanker
+from .schema import Function, FunctionScore
+from .types import OmitZeroDict
+
+__all__ = ["hybrid_arguments", "query_arguments", "search_arguments", "written"]
+
+# Parts of `search_params` and of keyword arguments that stand beside the parameters of the index.
+_BESIDE = ("hints", "analyzer_name")
+_NAMED = (
+    "group_by_field",
+    "group_size",
+    "strict_group_size",
+    "json_path",
+    "strict_cast",
+    "timezone",
+    "time_fields",
+)
+# What PyMilvus has and this package has not, with what to use.
+_MISSING = {
+    "search_aggregation": "use group_by_field",
+    "function_chains": "use a ranker",
+    "highlighter": "mark the terms in the texts that come back",
+}
+
+
+def expression(given: Any) -> str:
+    """A filter that is given, or none."""
+    if given is not None and not isinstance(given, str):
+        raise DataTypeNotMatchException(message=f"The type of expr must be string ,but {type(given)!r} is given.")
+    return given or ""
+
+
+def texts(name: str, given: Any) -> list[str]:
+    """A list of texts that may be left out."""
+    if given is None:
+        return []
+    if not isinstance(given, (list, tuple)) or not all(isinstance(item, str) for item in given):
+        raise ParamError(message=f"`{name}` value {given} is illegal")
+    return list(given)
+
+
+def count(name: str, given: Any) -> int | None:
+    """A number of rows that may be left out."""
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise ParamError(message=f"wrong type for {name}, expect int, got {type(given)}")
+    if given < 0:
+        raise ParamError(message=f"`{name}` value {given} is illegal")
+    return given
+
+
+def refuse_missing(given: Mapping[str, Any]) -> None:
+    """Refuses what is not there, instead of searching without it."""
+    for name, instead in _MISSING.items():
+        if given.get(name):
+            raise MilvusException(message=f"{name} is not part of milvus_connections; {instead}")
+
+
+def order(given: Any) -> str:
+    """Fields to order by, as servers want them."""
+    if isinstance(given, str):
+        return given
+    fields = []
+    for item in given:
+        if isinstance(item, dict):
+            if not item.get("field"):
+                raise ParamError(message="Invalid order_by_fields item: 'field' key is required and cannot be empty")
+            fields.append(f"{item['field']}:{item.get('order', 'asc')}")
+        else:
+            fields.append(str(item))
+    return ",".join(fields)
+
+
+def query_arguments(
+    collection_name: str,
+    filter: Any,
+    output_fields: Any,
+    partition_names: Any,
+    level: Any,
+    kwargs: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The arguments of a query."""
+    if output_fields is not None and not isinstance(output_fields, (list, tuple)):
+        raise ParamError(message="Invalid query format. 'output_fields' must be a list")
+    parameters = {name: kwargs[name] for name in ("timezone", "time_fields") if kwargs.get(name) is not None}
+    ordered = kwargs.get("order_by_fields") or kwargs.get("order_by")
+    if ordered:
+        parameters["order_by_fields"] = order(ordered)
+    grouped = kwargs.get("group_by_fields") or []
+    if not isinstance(grouped, list):
+        raise TypeError("group_by_fields must be a list")
+    if grouped:
+        parameters["group_by_fields"] = ",".join(grouped)
+    return {
+        "collection": collection_name,
+        "filter": expression(filter),
+        "filter_params": kwargs.get("filter_params") or None,
+        "output_fields": texts("output_fields", output_fields),
+        "partitions": texts("partition_names", partition_names),
+        "limit": count("limit", kwargs.get("limit")),
+        "offset": count("offset", kwargs.get("offset")),
+        "ignore_growing": bool(kwargs.get("ignore_growing", False)),
+        "consistency": level,
+        "parameters": parameters,
+    }
+
+
+def _ann(
+    data: Any,
+    ids: Any,
+    field: str | None,
+    filter: str,
+    filter_params: Any,
+    limit: Any,
+    param: Mapping[str, Any] | None,
+    kwargs: Mapping[str, Any],
+) -> dict[str, Any]:
+    param = dict(param or {})
+    params = param.pop("params", None) or {}
+    if not isinstance(params, dict):
+        raise ParamError(message=f"Search params must be a dict, got {type(params)}")
+    params = dict(params)
+    more: dict[str, Any] = {name: param[name] for name in _BESIDE if param.get(name) is not None}
+    more.update({name: kwargs[name] for name in _NAMED if kwargs.get(name) is not None})
+    if "offset" in kwargs and "offset" in param:
+        raise ParamError(message="Provide offset both in kwargs and param, expect just one")
+    offset = count("offset", kwargs.get("offset") or param.get("offset"))
+    if offset:
+        more["offset"] = offset
+    if kwargs.get("group_by_fields"):
+        more["group_by_fields"] = ",".join(kwargs["group_by_fields"])
+    if kwargs.get("order_by_fields"):
+        more["order_by_fields"] = order(kwargs["order_by_fields"])
+    retain = kwargs.get("page_retain_order", param.get("page_retain_order"))
+    if retain is not None:
+        params["page_retain_order"] = retain
+    metric_type = param.get("metric_type")
+    for key, value in param.items():
+        # PyMilvus takes parameters of the index on both levels, and refuses two values of one.
+        if key in params and params[key] != value:
+            raise ParamError(
+                message=f"ambiguous parameter: {key}, in search_param: {value}, in search_param.params: {params[key]}"
+            )
+        params.setdefault(key, value)
+    ignore_growing = params.pop("ignore_growing", False) or kwargs.get("ignore_growing", False)
+    for key in ("offset", "metric_type", *_BESIDE):
+        params.pop(key, None)
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit <= 0:
+        raise ParamError(message=f"`limit` value {limit} is illegal")
+    return {
+        "data": data,
+        "ids": ids,
+        "field": field or None,
+        "filter": filter,
+        "filter_params": filter_params or None,
+        "limit": limit,
+        "metric_type": metric_type or None,
+        "round_decimal": kwargs.get("round_decimal", -1),
+        "ignore_growing": bool(ignore_growing),
+        "parameters": params,
+        "more": more,
+    }
+
+
+def _common(
+    collection_name: str, output_fields: Any, partition_names: Any, level: Any, functions: list[Function], score: Any
+) -> dict[str, Any]:
+    return {
+        "collection": collection_name,
+        "output_fields": texts("output_fields", output_fields),
+        "partitions": texts("partition_names", partition_names),
+        "consistency": level,
+        "functions": [function._native() for function in functions],
+        "function_parameters": score or {},
+    }
+
+
+def search_arguments(
+    collection_name: str,
+    data: Any,
+    ids: Any,
+    anns_field: Any,
+    filter: Any,
+    limit: Any,
+    output_fields: Any,
+    search_params: Any,
+    partition_names: Any,
+    ranker: Any,
+    level: Any,
+    kwargs: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments of a search: what belongs to the whole of it, and its vectors with their parameters."""
+    refuse_missing(kwargs)
+    if isinstance(ids, (int, str)):
+        ids = [ids]
+    if data is None and ids is None:
+        raise ParamError(message="Either ids or data must be provided")
+    if data is not None and ids is not None:
+        raise ParamError(message="Either ids or data must be provided, not both")
+    if ranker is None:
+        functions, score = [], None
+    elif isinstance(ranker, Function):
+        functions, score = [ranker], None
+    elif isinstance(ranker, FunctionScore):
+        functions, score = ranker.functions, ranker.params
+    else:
+        raise ParamError(message="The search ranker must be a Function or FunctionScore.")
+    common = _common(collection_name, output_fields, partition_names, level, functions, score)
+    filter_params = kwargs.get("filter_params")
+    ann = _ann(data, ids, anns_field, expression(filter), filter_params, limit, search_params, kwargs)
+    return common, ann
+
+
+def hybrid_arguments(
+    collection_name: str,
+    reqs: list[AnnSearchRequest],
+    ranker: Any,
+    limit: Any,
+    output_fields: Any,
+    partition_names: Any,
+    level: Any,
+    kwargs: Mapping[str, Any],
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    """The arguments of a hybrid search: what belongs to the whole of it, its searches, how they are merged."""
+    refuse_missing(kwargs)
+    if ranker is not None and not isinstance(ranker, (BaseRanker, Function)):
+        raise ParamError(message="The hybrid search rerank must be a Function or a Ranker.")
+    functions = [ranker] if isinstance(ranker, Function) else []
+    strategy = ranker.dict() if isinstance(ranker, BaseRanker) else {}
+    given = strategy.get("params", {})
+    common = _common(collection_name, output_fields, partition_names, level, functions, None)
+    inner = {name: kwargs[name] for name in ("round_decimal", "ignore_growing") if name in kwargs}
+    searches = [
+        _ann(req.data, None, req.anns_field, expression(req.expr), req.expr_params, req.limit, req.param, inner)
+        for req in reqs
+    ]
+    names = ("group_by_field", "group_size", "strict_group_size", "rank_group_scorer")
+    rank = {
+        "strategy": strategy.get("strategy"),
+        "k": given.get("k"),
+        "weights": given.get("weights", []),
+        "norm_score": given.get("norm_score", True),
+        "limit": limit,
+        "offset": kwargs.get("offset") or 0,
+        "round_decimal": kwargs.get("round_decimal", -1),
+        "more": {name: kwargs[name] for name in names if kwargs.get(name) is not None},
+    }
+    return common, searches, rank
+
+
+def written(answer: Mapping[str, Any], name: str) -> OmitZeroDict:
+    """What an insert or upsert gives."""
+    return OmitZeroDict({name: answer["rows"], "ids": answer["ids"], "cost": answer["cost"]})

@@ -1,0 +1,231 @@
+"""The same script through PyMilvus and through this package, on one server: equal results.
+
+Each script runs in a process of its own with PyMilvus and in one with this package; only the import differs. What it
+prints as JSON is compared, without what no two runs share (timestamps and numbers that the server makes up).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+PRELUDE = """
+import json, sys
+import numpy as np
+PACKAGE, URI, NAME = sys.argv[1:4]
+if PACKAGE == "pymilvus":
+    import pymilvus as package
+    from pymilvus import *
+    from pymilvus import MilvusClient
+    from pymilvus.exceptions import *
+else:
+    import milvus_connections as package
+    from milvus_connections import *
+    from milvus_connections import MilvusClient
+    from milvus_connections.exceptions import *
+DataType, RRFRanker = package.DataType, package.RRFRanker
+said = {}
+
+def plain(value):
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return list(value)
+    if isinstance(value, (np.floating, float)):
+        return round(float(value), 5)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return value if isinstance(value, (str, int, bool, type(None))) else plain(list(value))
+
+def say(name, value):
+    said[name] = plain(value)
+
+def fails(name, action):
+    try:
+        action()
+    except Exception as error:
+        said[name] = [type(error).__name__, getattr(error, "code", None)]
+    else:
+        said[name] = "did not fail"
+
+client = MilvusClient(URI)
+"""
+
+EPILOGUE = """
+client.close()
+print(json.dumps(said))
+"""
+
+COLLECTIONS = """
+schema = MilvusClient.create_schema(enable_dynamic_field=True, description="all")
+schema.add_field("id", DataType.INT64, is_primary=True)
+schema.add_field("flag", DataType.BOOL)
+schema.add_field("small", DataType.INT16)
+schema.add_field("number", DataType.DOUBLE)
+schema.add_field("text", DataType.VARCHAR, max_length=64)
+schema.add_field("json", DataType.JSON)
+schema.add_field("tags", DataType.ARRAY, element_type=DataType.INT64, max_capacity=8)
+schema.add_field("vector", DataType.FLOAT_VECTOR, dim=8)
+index = client.prepare_index_params()
+index.add_index("vector", index_type="IVF_FLAT", metric_type="L2", nlist=16)
+client.create_collection(NAME, schema=schema, index_params=index, consistency_level="Strong")
+described = client.describe_collection(NAME)
+for own in ("collection_id", "created_timestamp", "update_timestamp"):
+    described.pop(own, None)
+say("describe_collection", described)
+say("has_collection", [client.has_collection(NAME), client.has_collection(NAME + "_no")])
+say("listed", NAME in client.list_collections())
+say("indexes", client.list_indexes(NAME))
+say("index", client.describe_index(NAME, "vector"))
+say("no index", client.describe_index(NAME, "nothing") is None)
+say("load state", str(client.get_load_state(NAME)["state"]))
+random = np.random.default_rng(3)
+vectors = random.random((40, 8), dtype=np.float32)
+rows = [
+    {"id": n, "flag": n % 2 == 0, "small": -n, "number": n / 3, "text": f"text {n}", "json": {"n": n, "l": [1, "a", None]},
+     "tags": [n, n + 1], "vector": vectors[n] if n % 2 else vectors[n].tolist(), "free": n * 1.5, "maybe": None}
+    for n in range(40)
+]
+done = client.insert(NAME, rows)
+say("inserted", {"count": done["insert_count"], "ids": list(done["ids"])})
+say("count", [dict(row) for row in client.query(NAME, filter="", output_fields=["count(*)"])])
+say("query", [dict(row) for row in client.query(NAME, filter="id in [3, 17]", output_fields=["*"])])
+say("some fields", [dict(row) for row in client.query(NAME, filter="small > -4", output_fields=["text", "free"])])
+say("get", [dict(row) for row in client.get(NAME, ids=[5, 6], output_fields=["json", "vector", "tags"])])
+say("limit", [row["id"] for row in client.query(NAME, filter="id >= 0", output_fields=["id"], limit=5, offset=3)])
+found = client.search(NAME, vectors[:3].tolist(), limit=4, output_fields=["text", "json", "free"],
+                      search_params={"metric_type": "L2", "params": {"nprobe": 16}})
+say("search", [[dict(hit) for hit in hits] for hits in found])
+say("attributes", [[hit.id, hit.distance, hit.entity.get("text"), hit["text"]] for hit in found[0]])
+say("ids", [list(hits.ids) for hits in found])
+say("arrays", [[hit["id"] for hit in hits] for hits in client.search(NAME, [vectors[7], vectors[8]], limit=2)])
+say("filtered", [hit["id"] for hit in client.search(NAME, [vectors[0].tolist()], filter="flag == true", limit=3)[0]])
+say("offset", [hit["id"] for hit in client.search(NAME, [vectors[0].tolist()], limit=3, offset=2)[0]])
+say("vectors", [hit["entity"]["vector"] for hit in client.search(NAME, [vectors[0].tolist()], limit=2, output_fields=["vector"])[0]])
+say("radius", [hit["id"] for hit in client.search(
+    NAME, [vectors[0].tolist()], limit=10, search_params={"params": {"radius": 0.9, "range_filter": 0.0}})[0]])
+say("rounded", [hit["distance"] for hit in client.search(NAME, [vectors[0].tolist()], limit=3, round_decimal=2)[0]])
+say("upserted", client.upsert(NAME, [{**rows[1], "text": "new"}])["upsert_count"])
+say("new", [dict(row) for row in client.get(NAME, ids=1, output_fields=["text"])])
+say("deleted", client.delete(NAME, ids=[2, 4]))
+say("left", client.query(NAME, filter="id < 6", output_fields=["id"]))
+batches = client.query_iterator(NAME, batch_size=15, filter="id > 5", output_fields=["id"])
+pages = []
+while page := batches.next():
+    pages.append([row["id"] for row in page])
+batches.close()
+say("batches", pages)
+client.create_partition(NAME, "old")
+say("partitions", [client.list_partitions(NAME), client.has_partition(NAME, "old"), client.has_partition(NAME, "no")])
+client.create_alias(NAME, NAME + "_alias")
+say("aliases", client.list_aliases(NAME)["aliases"] == [NAME + "_alias"])
+say("alias", client.describe_alias(NAME + "_alias")["collection_name"] == NAME)
+client.drop_alias(NAME + "_alias")
+client.flush(NAME)
+say("stats", sorted(client.get_collection_stats(NAME)))
+fails("no collection", lambda: client.describe_collection(NAME + "_no"))
+fails("wrong filter", lambda: client.query(NAME, filter="nothing at all"))
+fails("missing field", lambda: client.insert(NAME, {"id": 1}))
+fails("both", lambda: client.delete(NAME, ids=[1], filter="id > 1"))
+fails("no rows", lambda: client.insert(NAME, "rows"))
+fails("unknown output", lambda: client.search(NAME, [vectors[0].tolist()], anns_field="nothing"))
+client.release_collection(NAME)
+say("released", str(client.get_load_state(NAME)["state"]))
+client.drop_collection(NAME)
+say("dropped", client.has_collection(NAME))
+"""
+
+SIMPLE = """
+client.create_collection(NAME, 4, metric_type="IP", id_type="string", max_length=32, consistency_level="Strong")
+data = [{"id": f"key {n}", "vector": [n, 1.0, 0.5, 0.25], "color": ["red", "blue"][n % 2]} for n in range(6)]
+say("insert", client.insert(collection_name=NAME, data=data)["ids"])
+say("search", [[dict(hit) for hit in hits] for hits in client.search(
+    collection_name=NAME, data=[[1.0, 0.0, 0.0, 0.0]], filter='color == "red"', limit=2, output_fields=["color"])])
+say("query", client.query(collection_name=NAME, filter='color like "bl%"', output_fields=["color"]))
+say("get", client.get(collection_name=NAME, ids=["key 1", "key 3"], output_fields=["color"]))
+say("delete", client.delete(collection_name=NAME, filter='color == "red"'))
+say("rest", [row["id"] for row in client.query(NAME, filter='id != ""', output_fields=["id"])])
+client.drop_collection(NAME)
+"""
+
+# How LangChain's vector store talks to a Milvus.
+LANGCHAIN = """
+schema = MilvusClient.create_schema(auto_id=True, enable_dynamic_field=False)
+schema.add_field("text", DataType.VARCHAR, max_length=65535)
+schema.add_field("pk", DataType.INT64, is_primary=True, auto_id=True)
+schema.add_field("vector", DataType.FLOAT_VECTOR, dim=4)
+schema.add_field("source", DataType.VARCHAR, max_length=65535)
+client.create_collection(collection_name=NAME, schema=schema, consistency_level="Session")
+params = MilvusClient.prepare_index_params()
+params.add_index(field_name="vector", index_type="AUTOINDEX", metric_type="L2", index_name="vector", params={})
+client.create_index(collection_name=NAME, index_params=params)
+client.load_collection(collection_name=NAME)
+fields = [field["name"] for field in client.describe_collection(NAME)["fields"]]
+say("fields", fields)
+texts = [f"document {n}" for n in range(5)]
+embeddings = [[float(n), 0.0, 1.0, 2.0] for n in range(5)]
+inserted = client.insert(collection_name=NAME, data=[
+    {"text": text, "vector": vector, "source": f"file {n}"} for n, (text, vector) in enumerate(zip(texts, embeddings))])
+say("pks", len(inserted["ids"]) == len(set(inserted["ids"])) == 5)
+results = client.search(collection_name=NAME, data=[[1.1, 0.0, 1.0, 2.0]], anns_field="vector",
+    search_params={"metric_type": "L2", "params": {}}, limit=3, filter="", output_fields=["text", "source"], timeout=None)
+documents = []
+for result in results[0]:
+    data = {name: result["entity"].get(name) for name in ("text", "source")}
+    documents.append([data.pop("text"), data, round(result["distance"], 4)])
+say("documents", documents)
+pk = results[0][0].id
+say("by key", [row["text"] for row in client.query(NAME, filter=f"pk in [{pk}]", output_fields=["text"])])
+say("gone", len(client.delete(collection_name=NAME, ids=[pk])) > 0)
+client.drop_collection(NAME)
+"""
+
+
+def run(script: str, package: str, uri: str, name: str, folder: Path) -> Any:
+    program = folder / f"with_{package}.py"
+    program.write_text(PRELUDE + textwrap.dedent(script) + EPILOGUE)
+    done = subprocess.run(
+        [sys.executable, str(program), package, uri, name],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        env={**os.environ, "GRPC_VERBOSITY": "NONE"},
+        check=False,
+    )
+    assert done.returncode == 0, f"{package}:\n{done.stdout}{done.stderr}"
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def server(variable: str) -> str:
+    value = os.environ.get(variable)
+    if not value:
+        pytest.fail(f"{variable} is not set: run `cargo xtask test`, or `cargo xtask servers -- pytest`")
+    return f"http://{value}"
+
+
+@pytest.mark.parametrize("variable", ["MILVUS_TEST_PLAIN", "MILVUS_TEST_LITE"])
+@pytest.mark.parametrize("script", [COLLECTIONS, SIMPLE, LANGCHAIN], ids=["collections", "simple", "langchain"])
+def test_both_give_the_same(script: str, variable: str, tmp_path: Path) -> None:
+    uri = server(variable)
+    name = f"side_by_side_{uuid4().hex[:12]}"
+    theirs = run(script, "pymilvus", uri, name, tmp_path)
+    ours = run(script, "milvus_connections", uri, name, tmp_path)
+    assert ours.keys() == theirs.keys()
+    for key, value in theirs.items():
+        assert ours[key] == value, key
+
+
+@pytest.mark.parametrize("script", [COLLECTIONS, SIMPLE, LANGCHAIN], ids=["collections", "simple", "langchain"])
+def test_the_same_script_runs_on_a_file(script: str, tmp_path: Path) -> None:
+    said = run(script, "milvus_connections", str(tmp_path / "docs.db"), "docs", tmp_path)
+    assert said

@@ -1,0 +1,127 @@
+"""Makes `async_client` from `client`: the same verbs, awaited.
+
+There is one source for both clients. Run this after changing `client`; a test compares what it makes with what is there.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent / "src" / "milvus_connections"
+MODULES = ["handle", "indexes", "collections", "rows", "iterators", "reads", "namespaces", "access", "maintenance"]
+# Verbs that other verbs call.
+INNER = "_connection|_prepared|create_index|load_collection|get|describe_database|use_database|next"
+HEAD = "# Made of `client` by tools/make_async.py; change that.\n"
+# Not verbs: they ask nobody.
+SYNCHRONOUS = {"__init__", "__repr__", "ids", "distances"}
+
+INIT = '''"""``AsyncMilvusClient``: the verbs of ``MilvusClient``, awaited."""
+
+from __future__ import annotations
+
+from ..missing import Missing
+from .maintenance import Maintenance
+
+__all__ = ["AsyncMilvusClient"]
+
+
+class AsyncMilvusClient(Maintenance, Missing):
+    """As ``MilvusClient``, for asyncio. It connects with its first call; cancelling a task cancels its call.
+
+    >>> import asyncio
+    >>> async def nearest():
+    ...     async with AsyncMilvusClient("memory:asynchronous") as client:
+    ...         await client.create_collection("docs", dimension=2)
+    ...         await client.insert("docs", [{"id": 1, "vector": [1.0, 0.0]}, {"id": 2, "vector": [0.0, 1.0]}])
+    ...         found = await client.search("docs", [[0.9, 0.1]], limit=2)
+    ...         return [hit["id"] for hit in found[0]]
+    >>> asyncio.run(nearest())
+    [1, 2]
+    """
+
+    async def __aenter__(self) -> AsyncMilvusClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+'''
+
+
+def without_examples(text: str) -> str:
+    """Examples of the synchronous client are no examples of this one."""
+    lines: list[str] = []
+    in_example = False
+    for line in text.split("\n"):
+        stripped = line.strip()
+        if stripped.startswith(">>>"):
+            in_example = True
+        elif in_example and (not stripped or stripped.startswith('"""')):
+            in_example = False
+            if lines and not lines[-1].strip() and not stripped:
+                continue
+            if stripped.startswith('"""') and lines and not lines[-1].strip():
+                lines.pop()
+        if not in_example:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def awaited(module: str, text: str) -> str:
+    """The text of a module with its calls awaited."""
+    body, functions = re.split(r"\n\n\n(?=def )", text, maxsplit=1) if "\n\n\ndef " in text else (text, "")
+    helpers = re.findall(r"^def (\w+)\(", functions, re.MULTILINE)
+    text = without_examples(body.rstrip("\n") + "\n")
+    # Helpers stay where they are.
+    text = re.sub(r"from \.base import", "from ..client.base import", text)
+    text = re.sub(
+        r"from \.rows import WritingRows, has_text_keys",
+        "from ..client.rows import has_text_keys\nfrom .rows import WritingRows",
+        text,
+    )
+    if helpers:
+        names = ", ".join(sorted(helpers))
+        text = re.sub(r"(\nfrom \.\.exceptions import|\nfrom \.\.types import)", rf"\nfrom ..client.{module} import {names}\1", text, count=1)
+        constants = re.findall(r"^(_[A-Z_]+) = ", text, re.MULTILINE)
+        for constant in constants:
+            text = re.sub(rf"(?:# [^\n]*\n)?{constant} = [^\n]*\n+", "", text)
+        text = re.sub(r"(__all__ = [^\n]*)\n+", r"\1\n\n\n", text)
+
+    def define(found: re.Match[str]) -> str:
+        is_verb = found[1] not in SYNCHRONOUS and not (module == "iterators" and found[1] == "close")
+        return f"    {'async ' if is_verb else ''}def {found[1]}("
+
+    text = re.sub(r"^    def (\w+)\(", define, text, flags=re.MULTILINE)
+    text = re.sub(r"(?<!await )native\.([a-z_]+|Connection\.open)\(", r"await native.\1(", text)
+    text = re.sub(rf"\bself\.({INNER})\(", r"await self.\1(", text)
+    text = text.replace("self._pages.next(", "await self._pages.next(")
+    text = text.replace("connections.connect(", "await connections.async_connect(")
+    text = text.replace("connection.close(self._asynchronous)", "await connection.close(self._asynchronous)")
+    text = text.replace("async def __iter__(self) -> Iterator[", "async def __aiter__(self) -> AsyncIterator[")
+    text = text.replace("Any, Callable, Iterator", "Any, AsyncIterator, Callable")
+    text = text.replace("``for`` works too", "``async for`` works too")
+    text = text.replace("    _asynchronous = False\n", "    _asynchronous = True\n")
+    if module == "handle":
+        text = text.replace('the verbs use."""\n', 'the verbs use."""\n\n    _asynchronous = True\n')
+        text = text.replace('"MilvusClient", self._given', '"AsyncMilvusClient", self._given')
+    return HEAD + text
+
+
+def made() -> dict[str, str]:
+    """All modules of `async_client`, by file name."""
+    modules = {f"{name}.py": awaited(name, (PACKAGE / "client" / f"{name}.py").read_text("utf-8")) for name in MODULES}
+    return {"__init__.py": HEAD + INIT, **modules}
+
+
+def main() -> int:
+    """Writes the modules."""
+    folder = PACKAGE / "async_client"
+    folder.mkdir(exist_ok=True)
+    for name, text in made().items():
+        (folder / name).write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
