@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::task::LocalSet;
 
 use crate::client::{Peer, Target};
 
@@ -77,6 +78,16 @@ impl Running {
 
 /// Half of the callers read, half insert, for `seconds`.
 pub(crate) async fn run<P: Peer>(
+    target: &Target,
+    callers: usize,
+    seconds: f64,
+) -> anyhow::Result<Value> {
+    // The account is one for all callers, who are on one thread.
+    let callers = calls_of_all::<P>(target, callers, seconds);
+    LocalSet::new().run_until(callers).await
+}
+
+async fn calls_of_all<P: Peer>(
     target: &Target,
     callers: usize,
     seconds: f64,

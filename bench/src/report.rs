@@ -22,6 +22,8 @@ pub struct Report {
     /// What is no number, such as the sentence that a failed connect said.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<Remark>,
+    #[serde(skip)]
+    only: Option<String>,
 }
 
 /// All values of one metric of one peer in one case.
@@ -63,7 +65,20 @@ impl Report {
             results: Vec::new(),
             ratios: Vec::new(),
             remarks: Vec::new(),
+            only: None,
         }
+    }
+
+    /// A report of the cases whose names contain this text; of all without one.
+    #[must_use]
+    pub fn only(mut self, text: Option<String>) -> Self {
+        self.only = text;
+        self
+    }
+
+    /// Whether a case is to be measured.
+    pub fn wants(&self, case: &str) -> bool {
+        self.only.as_ref().is_none_or(|text| case.contains(text))
     }
 
     /// Adds one value. The metric's name carries its unit: `"connect [ms]"`.

@@ -3,6 +3,7 @@
 Prints its address. Reads commands from standard input, and ends with it:
 
 ``calls RPC``               how many calls have arrived
+``hang RPC``                from now on such calls hang until their client goes away
 ``wait arrived RPC N``      answers ``yes`` once N have arrived
 ``wait cancelled RPC N``    answers ``yes`` once N have been cancelled by the client
 """
@@ -20,6 +21,7 @@ from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc
 
 arrived: Counter[str] = Counter()
 cancelled: Counter[str] = Counter()
+hanging: set[str] = set()
 changed = threading.Condition()
 
 
@@ -34,7 +36,9 @@ class Count(grpc.ServerInterceptor):
         self.expected = None if credentials is None else base64.b64encode(credentials.encode()).decode()
 
     def intercept_service(self, continuation, details):  # type: ignore[no-untyped-def]
-        count(arrived, details.method.rsplit("/", 1)[-1])
+        rpc = details.method.rsplit("/", 1)[-1]
+        if rpc not in hanging:
+            count(arrived, rpc)
         given = dict(details.invocation_metadata).get("authorization")
         if self.expected is not None and given != self.expected:
 
@@ -45,7 +49,22 @@ class Count(grpc.ServerInterceptor):
                 )
 
             return grpc.unary_unary_rpc_method_handler(refuse)
-        return continuation(details)
+        handler = continuation(details)
+        if rpc not in hanging:
+            return handler
+
+        def hang(_request: object, context: grpc.ServicerContext) -> None:
+            # Counted here: a call that is cancelled before its handler runs never gets to it.
+            gone = threading.Event()
+            is_there = context.add_callback(gone.set)
+            count(arrived, rpc)
+            if is_there:
+                gone.wait()
+            count(cancelled, rpc)
+
+        return grpc.unary_unary_rpc_method_handler(
+            hang, request_deserializer=handler.request_deserializer, response_serializer=lambda _: b""
+        )
 
 
 class Milvus(milvus_pb2_grpc.MilvusServiceServicer):
@@ -65,14 +84,6 @@ class Milvus(milvus_pb2_grpc.MilvusServiceServicer):
     def ShowCollections(self, request, context):  # type: ignore[no-untyped-def]
         return milvus_pb2.ShowCollectionsResponse(status=common_pb2.Status())
 
-    def CheckHealth(self, request, context):  # type: ignore[no-untyped-def]
-        """Hangs until the client goes away."""
-        gone = threading.Event()
-        context.add_callback(gone.set)
-        gone.wait()
-        count(cancelled, "CheckHealth")
-        return milvus_pb2.CheckHealthResponse(status=common_pb2.Status(), isHealthy=True)
-
 
 def main() -> None:
     credentials = sys.argv[2] if sys.argv[1:2] == ["--credentials"] else None
@@ -85,6 +96,9 @@ def main() -> None:
         command, *arguments = line.split()
         if command == "calls":
             print(arrived[arguments[0]], flush=True)
+        elif command == "hang":
+            hanging.add(arguments[0])
+            print("yes", flush=True)
         else:
             kind, rpc, number = arguments
             counter = arrived if kind == "arrived" else cancelled

@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// Fewer and shorter runs: shows that everything works, its numbers mean little
     #[arg(long)]
     quick: bool,
+    /// Only the cases whose names contain this text
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// Also write the results to this file, for programs
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -39,6 +42,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     bench.arg(&arguments.name);
     if arguments.quick {
         bench.arg("--quick");
+    }
+    if let Some(text) = &arguments.only {
+        bench.arg("--only").arg(text);
     }
     if let Some(file) = &arguments.json {
         bench.arg("--json").arg(file);

@@ -92,13 +92,18 @@ impl Peer for Ours {
             .client
             .insert(COLLECTION)
             .column(KEY_FIELD, vec![key])
-            .column(VECTOR_FIELD, numbers().take(DIMENSION).collect::<Vec<f32>>())
+            .column(
+                VECTOR_FIELD,
+                numbers().take(DIMENSION).collect::<Vec<f32>>(),
+            )
             .await;
         let error = match outcome {
             Ok(_) => return Ok(()),
             Err(error) => error,
         };
-        let applied = error.connection_error().map(milvus_connections::transport::Error::applied);
+        let applied = error
+            .connection_error()
+            .map(milvus_connections::transport::Error::applied);
         Err(Failed {
             not_applied: applied == Some(milvus_connections::transport::Applied::No),
             said: error.to_string(),

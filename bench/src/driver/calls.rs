@@ -101,7 +101,7 @@ fn measure(
     work: &Work,
     metrics: &Metrics,
 ) -> anyhow::Result<()> {
-    if report.has_remark(case, who.name()) {
+    if !report.wants(case) || report.has_remark(case, who.name()) {
         return Ok(());
     }
     let (outcome, _) = match clients.run(who, target, work, Some(CLIENT_CORE)) {
@@ -175,7 +175,12 @@ fn aliases(
         count: ALIASES,
         shared: true,
     };
-    for _ in 0..extent.rounds {
+    let rounds = if report.wants(&case) {
+        extent.rounds
+    } else {
+        0
+    };
+    for _ in 0..rounds {
         for who in [Who::Ours, Who::MilvusSdk, Who::Pymilvus] {
             let (outcome, _) = clients.run(who, target, &work, None)?;
             let name = who.name();

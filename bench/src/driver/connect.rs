@@ -54,6 +54,11 @@ pub(crate) fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> {
 }
 
 fn registry_lookups(report: &mut Report, target: &Target, rounds: usize) -> anyhow::Result<()> {
+    let rounds = if report.wants("registry lookup") {
+        rounds
+    } else {
+        0
+    };
     for _ in 0..rounds {
         let outcome = programs::registry_lookups(target, LOOKUP_TIME)?;
         for row in outcome["lookups"].as_array().into_iter().flatten() {
@@ -90,16 +95,13 @@ fn first_answer(
     target: &Target,
     rounds: usize,
 ) -> anyhow::Result<()> {
+    let case = "process start to first answer";
+    let rounds = if report.wants(case) { rounds } else { 0 };
     for _ in 0..rounds {
         for who in STARTERS {
             let (_, time) = clients.run(who, target, &Work::FirstAnswer, None)?;
             let milliseconds = time.as_secs_f64() * 1e3;
-            report.add(
-                "process start to first answer",
-                who.name(),
-                "time [ms]",
-                milliseconds,
-            );
+            report.add(case, who.name(), "time [ms]", milliseconds);
         }
     }
     Ok(())
@@ -119,6 +121,9 @@ fn many_connections(
                 "that share nothing"
             };
             let case = format!("{CONNECTIONS} connections {case}");
+            if !report.wants(&case) {
+                continue;
+            }
             let work = Work::Connections {
                 count: CONNECTIONS,
                 shared,
@@ -165,9 +170,14 @@ fn failures(
     let (ports, failing) = runtime.block_on(failing_targets(&certificates, milvus))?;
     for _ in 0..rounds {
         for Failing { case, target } in &failing {
-            for who in MILVUS_CLIENTS {
+            let case = format!("failing: {case}");
+            let clients_asked: &[Who] = if report.wants(&case) {
+                &MILVUS_CLIENTS
+            } else {
+                &[]
+            };
+            for &who in clients_asked {
                 let (outcome, _) = clients.run(who, target, &Work::Fail, None)?;
-                let case = format!("failing: {case}");
                 report.add(
                     &case,
                     who.name(),

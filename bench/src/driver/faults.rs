@@ -1,13 +1,13 @@
 //! `bench faults`: what becomes of calls when the server dies, stops, says farewell, or is restarted.
 //!
 //! Readers and inserters call with a deadline of ten seconds while the fault happens to a counting server in a process of
-//! its own. What the client says of each insert is then compared with what arrived.
+//! its own, or to a real Milvus. What the client says of each insert is then compared with what arrived.
 //!
-//! Invariant: a row counts as doubled, lost or hidden by the server's own file, never by what a client says.
+//! Invariant: a row counts as doubled, lost or hidden by what the server has, never by what a client says.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -19,13 +19,14 @@ use milvus_testkit::Scratch;
 use rustix::process::Signal;
 
 use crate::programs::{Clients, Helper, Who};
+use crate::real_outage;
 
-const CALLERS: usize = 64;
 /// The deadline of every call, in seconds.
-const DEADLINE: f64 = 10.0;
+pub(crate) const DEADLINE: f64 = 10.0;
 /// All is well for so long before the fault, and is watched for so long after it.
-const BEFORE: Duration = Duration::from_secs(2);
+pub(crate) const BEFORE: Duration = Duration::from_secs(2);
 const AFTER: Duration = Duration::from_secs(4);
+const CALLERS: usize = 64;
 const PEERS: [Who; 3] = [Who::Ours, Who::MilvusSdk, Who::Pymilvus];
 
 #[derive(Clone, Copy)]
@@ -35,7 +36,9 @@ enum Fault {
     Pause(Duration),
     Goaway(u64),
     OneOfThreeDead,
+    PauseOneOfThree(Duration),
     RollingRestart,
+    KillRealMilvus(Duration),
 }
 
 impl Fault {
@@ -46,21 +49,30 @@ impl Fault {
             Self::Pause(time) => format!("SIGSTOP for {} s", time.as_secs()),
             Self::Goaway(calls) => format!("GOAWAY every {calls} calls"),
             Self::OneOfThreeDead => "one of three endpoints dead".into(),
+            Self::PauseOneOfThree(time) => {
+                format!("one of three endpoints: SIGSTOP for {} s", time.as_secs())
+            }
             Self::RollingRestart => "rolling restart of three endpoints, 1 s each".into(),
+            Self::KillRealMilvus(down) => format!(
+                "real Milvus: SIGKILL, started again after {} s",
+                down.as_secs()
+            ),
         }
     }
 
     /// Whether the client is given three endpoints, which only some can take.
     fn endpoints(self) -> usize {
         match self {
-            Self::OneOfThreeDead | Self::RollingRestart => 3,
+            Self::OneOfThreeDead | Self::PauseOneOfThree(_) | Self::RollingRestart => 3,
             _ => 1,
         }
     }
 
     fn takes(self) -> Duration {
         match self {
-            Self::Kill(time) | Self::Pause(time) => time,
+            Self::Kill(time) | Self::Pause(time) | Self::PauseOneOfThree(time) => time,
+            // And so long for its start, which is shorter on most machines.
+            Self::KillRealMilvus(time) => time + Duration::from_secs(12),
             Self::RollingRestart => Duration::from_secs(6),
             _ => Duration::from_secs(2),
         }
@@ -78,7 +90,9 @@ pub(crate) fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> {
         Fault::Pause(seconds(10)),
         Fault::Goaway(100),
         Fault::OneOfThreeDead,
+        Fault::PauseOneOfThree(seconds(10)),
         Fault::RollingRestart,
+        Fault::KillRealMilvus(seconds(2)),
     ];
     let some = [
         Fault::Kill(seconds(2)),
@@ -87,7 +101,8 @@ pub(crate) fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> {
     ];
     let (faults, rounds) = if quick { (&some[..], 1) } else { (&all[..], 3) };
     for _ in 0..rounds {
-        for fault in faults {
+        let wanted = faults.iter().filter(|fault| report.wants(&fault.name()));
+        for fault in wanted.collect::<Vec<_>>() {
             for who in PEERS {
                 if fault.endpoints() > 1 && who != Who::Ours {
                     let text = "takes one address";
@@ -106,13 +121,23 @@ pub(crate) fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> {
 /// What the client said, what arrived, and when the server was back.
 struct Observed {
     account: Account,
-    arrived: HashMap<i64, u32>,
+    arrived: Arrived,
     /// In milliseconds since 1970; `None` where the server was never gone.
     up_ms: Option<u64>,
     fault_ms: u64,
 }
 
+/// What the server has.
+pub(crate) struct Arrived {
+    pub(crate) keys: HashSet<i64>,
+    /// How many of them it has twice.
+    pub(crate) doubled: usize,
+}
+
 fn observe(clients: &Clients, who: Who, fault: Fault) -> anyhow::Result<Observed> {
+    if let Fault::KillRealMilvus(down) = fault {
+        return observe_real(clients, who, fault, down);
+    }
     let directory = Scratch::new("bench-faults")?;
     let keys = directory.path().join("keys");
     let goaway = match fault {
@@ -130,16 +155,7 @@ fn observe(clients: &Clients, who: Who, fault: Fault) -> anyhow::Result<Observed
     if matches!(fault, Fault::OneOfThreeDead) {
         servers.remove(1).kill()?;
     }
-    let target = Target {
-        uri: format!("http://{uri}"),
-        token: Some("root:Milvus".to_owned()),
-        deadline: Some(DEADLINE),
-        ..Target::default()
-    };
-    let work = Work::Faults {
-        callers: CALLERS,
-        seconds: (BEFORE + fault.takes() + AFTER).as_secs_f64(),
-    };
+    let (target, work) = (target(&format!("http://{uri}")), work(fault));
     let (outcome, up_ms, fault_ms) = thread::scope(|scope| {
         let client = scope.spawn(|| clients.run(who, &target, &work, None));
         let happened = wait_for_inserts(&keys).and_then(|()| {
@@ -161,6 +177,46 @@ fn observe(clients: &Clients, who: Who, fault: Fault) -> anyhow::Result<Observed
     })
 }
 
+fn observe_real(
+    clients: &Clients,
+    who: Who,
+    fault: Fault,
+    down: Duration,
+) -> anyhow::Result<Observed> {
+    let mut outage = real_outage::Outage::prepare()?;
+    let (target, work) = (target(&outage.uri()), work(fault));
+    let (outcome, happened) = thread::scope(|scope| {
+        let client = scope.spawn(|| clients.run(who, &target, &work, None));
+        let happened = outage.happens(down);
+        let outcome = client
+            .join()
+            .map_err(|_| anyhow::anyhow!("the client's thread panicked"))?;
+        anyhow::Ok((outcome?.0, happened?))
+    })?;
+    Ok(Observed {
+        account: serde_json::from_value(outcome)?,
+        arrived: outage.arrived()?,
+        up_ms: Some(happened.up_ms),
+        fault_ms: happened.fault_ms,
+    })
+}
+
+fn target(uri: &str) -> Target {
+    Target {
+        uri: uri.to_owned(),
+        token: Some("root:Milvus".to_owned()),
+        deadline: Some(DEADLINE),
+        ..Target::default()
+    }
+}
+
+fn work(fault: Fault) -> Work {
+    Work::Faults {
+        callers: CALLERS,
+        seconds: (BEFORE + fault.takes() + AFTER).as_secs_f64(),
+    }
+}
+
 /// Does what the fault says; when the server was back, and the servers, which live on.
 fn inject(
     fault: Fault,
@@ -168,14 +224,14 @@ fn inject(
     keys: &Path,
 ) -> anyhow::Result<(Option<u64>, Vec<Helper>)> {
     let up = match fault {
-        Fault::None | Fault::Goaway(_) | Fault::OneOfThreeDead => None,
+        Fault::None | Fault::Goaway(_) | Fault::OneOfThreeDead | Fault::KillRealMilvus(_) => None,
         Fault::Kill(down) => {
             let server = servers.pop().context("a server")?;
             let back = restart(server, down, keys)?;
             servers.push(back);
             Some(now_ms()?)
         }
-        Fault::Pause(time) => {
+        Fault::Pause(time) | Fault::PauseOneOfThree(time) => {
             let server = servers.first().context("a server")?;
             server.signal(Signal::STOP)?;
             thread::sleep(time);
@@ -209,21 +265,26 @@ fn wait_for_inserts(keys: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn now_ms() -> anyhow::Result<u64> {
+pub(crate) fn now_ms() -> anyhow::Result<u64> {
     Ok(u64::try_from(
         SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis(),
     )?)
 }
 
-/// How often each key arrived.
-fn arrived(keys: &PathBuf) -> anyhow::Result<HashMap<i64, u32>> {
-    let mut times = HashMap::new();
-    for key in std::fs::read(keys)?.chunks_exact(8) {
-        *times
-            .entry(i64::from_le_bytes(key.try_into()?))
-            .or_default() += 1;
+/// Which keys arrived, and how many twice.
+fn arrived(file: &Path) -> anyhow::Result<Arrived> {
+    let mut keys = HashSet::new();
+    let mut again = HashSet::new();
+    for key in std::fs::read(file)?.chunks_exact(8) {
+        let key = i64::from_le_bytes(key.try_into()?);
+        if !keys.insert(key) {
+            again.insert(key);
+        }
     }
-    Ok(times)
+    Ok(Arrived {
+        keys,
+        doubled: again.len(),
+    })
 }
 
 impl Observed {
@@ -231,12 +292,11 @@ impl Observed {
     fn add_to(&self, report: &mut Report, case: &str, who: &str) {
         let account = &self.account;
         let failed: Vec<i64> = [&account.not_applied[..], &account.unknown[..]].concat();
-        let is_there = |key: &&i64| self.arrived.contains_key(*key);
+        let is_there = |key: &&i64| self.arrived.keys.contains(*key);
         let acknowledged = (0..account.inserts).filter(|key| !failed.contains(key));
         let lost = acknowledged
-            .filter(|key| !self.arrived.contains_key(key))
+            .filter(|key| !self.arrived.keys.contains(key))
             .count();
-        let doubled = self.arrived.values().filter(|times| **times > 1).count();
         let counts = [
             (
                 "calls",
@@ -257,7 +317,7 @@ impl Observed {
                 account.unknown.iter().filter(is_there).count() as f64,
             ),
             ("acknowledged inserts that never arrived", lost as f64),
-            ("inserts that arrived twice", doubled as f64),
+            ("inserts that arrived twice", self.arrived.doubled as f64),
             ("longest call [ms]", account.longest_ms),
         ];
         for (metric, value) in counts {

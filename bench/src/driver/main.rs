@@ -7,6 +7,7 @@ mod calls;
 mod connect;
 mod faults;
 mod programs;
+mod real_outage;
 
 use std::path::PathBuf;
 
@@ -25,6 +26,9 @@ struct Arguments {
     /// Fewer and shorter runs: shows that everything works, its numbers mean little
     #[arg(long, global = true)]
     quick: bool,
+    /// Only the cases whose names contain this text
+    #[arg(long, global = true, value_name = "TEXT")]
+    only: Option<String>,
     /// Where to write the results for programs
     #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -50,7 +54,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::Faults => ("faults", faults::run),
         Benchmark::Calls => ("calls", calls::run),
     };
-    let mut report = Report::new(name);
+    let mut report = Report::new(name).only(arguments.only);
     let outcome = run(&mut report, arguments.quick);
     report.compare(&programs::OUR_NAMES);
     print!("{}", report.table());

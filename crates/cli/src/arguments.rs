@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use crate::commands::{
     add::AddArguments, completions::CompletionsArguments, demo::DemoArguments,
     doctor::DoctorArguments, explain::ExplainArguments, list::ListArguments, ping::PingArguments,
-    remove::RemoveArguments, show::ShowArguments, version::VersionArguments,
+    remove::RemoveArguments, show::ShowArguments, top::TopArguments, version::VersionArguments,
 };
 use crate::console::Console;
 use crate::exit;
@@ -87,6 +87,7 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     Ping(PingArguments),
     Doctor(DoctorArguments),
+    Top(TopArguments),
     Version(VersionArguments),
     Completions(CompletionsArguments),
     Demo(DemoArguments),

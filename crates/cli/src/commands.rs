@@ -11,6 +11,7 @@ pub(crate) mod list;
 pub(crate) mod ping;
 pub(crate) mod remove;
 pub(crate) mod show;
+pub(crate) mod top;
 pub(crate) mod version;
 
 use crate::arguments::{Arguments, Command};
@@ -29,6 +30,7 @@ pub(crate) async fn run(arguments: Arguments, console: &mut Console) -> Result<E
         Command::Explain(arguments) => explain::run(&arguments, shared, console),
         Command::Ping(arguments) => ping::run(&arguments, shared, console).await,
         Command::Doctor(arguments) => doctor::run(arguments, shared, console).await,
+        Command::Top(arguments) => top::run(&arguments, shared, console).await,
         Command::Version(arguments) => version::run(&arguments, shared, console).await,
         Command::Completions(arguments) => completions::run(&arguments, console),
         Command::Demo(arguments) => demo::run(&arguments, console).await,

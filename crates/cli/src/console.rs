@@ -162,6 +162,11 @@ impl Console {
         self.width
     }
 
+    /// Whether standard output is a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.output.is_terminal
+    }
+
     /// The form of reports.
     pub(crate) fn format(&self) -> Format {
         self.format.unwrap_or(if self.output.is_terminal {

@@ -16,6 +16,7 @@ mod exit;
 mod failure;
 mod output;
 mod progress;
+mod screen;
 mod secret;
 
 use std::ffi::OsString;

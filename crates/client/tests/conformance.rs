@@ -3,13 +3,16 @@
 #![allow(clippy::expect_used, reason = "tests")]
 
 use milvus_client::{Client, Connection};
-use milvus_testkit::conformance::{Backend, BackendKind, data_checks, run};
+use milvus_testkit::conformance::{Backend, BackendKind, admin_checks, data_checks, run};
 use milvus_testkit::real::{self, Server};
-use milvus_transport::{ConnectionConfig, parse_uri};
+use milvus_transport::{ConnectionConfig, Credentials, parse_uri};
 
 async fn client(server: &Server) -> Client {
     let target = parse_uri(&server.uri()).expect("a URI").target;
-    let config = ConnectionConfig::new(target);
+    let mut config = ConnectionConfig::new(target);
+    if let Some((user, password)) = &server.credentials {
+        config = config.credentials(Credentials::password(user.as_str(), password.as_str()));
+    }
     let connection = Connection::connect("conformance", config).await;
     Client::new(connection.expect("a server that is up"))
 }
@@ -22,8 +25,17 @@ async fn milvus_2_3_5_passes_the_data_checks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn milvus_lite_3_2_2_passes_the_data_checks() {
+async fn milvus_2_3_5_passes_the_admin_checks() {
+    let client = client(&real::auth()).await;
+    let backend = Backend::new("Milvus 2.3.5", BackendKind::Milvus23, client);
+    run(&backend, &admin_checks()).await.assert_all_passed();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn milvus_lite_3_2_2_passes_all_checks() {
     let client = client(&real::lite()).await;
     let backend = Backend::new("Milvus Lite 3.2.2", BackendKind::MilvusLite, client);
-    run(&backend, &data_checks()).await.assert_all_passed();
+    run(&backend, &[data_checks(), admin_checks()].concat())
+        .await
+        .assert_all_passed();
 }

@@ -15,6 +15,7 @@
 //!
 //! Invariant: checks share nothing: each makes its own collection and drops it, whatever happens.
 
+mod admin;
 mod deletes;
 mod documents;
 mod inserts;
@@ -70,7 +71,8 @@ impl Backend {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lack {
-    /// [`Error::MissingFeature`]: named before anything is sent, or by the server's UNIMPLEMENTED.
+    /// [`Error::MissingFeature`], which names the feature and the server's version: said before anything is
+    /// sent, or by the server's UNIMPLEMENTED.
     MissingFeature,
     /// [`Error::InvalidValue`]: the schema that the server made does not have the feature, and so the
     /// rows do not fit it.
@@ -85,7 +87,8 @@ impl Lack {
     fn describes(self, error: &Error) -> bool {
         match self {
             Self::MissingFeature => {
-                matches!(error, Error::MissingFeature(_))
+                matches!(error, Error::MissingFeature(missing)
+                    if !missing.feature.is_empty() && !missing.server_version.is_empty())
             }
             Self::InvalidValue => error.invalid_value().is_some(),
             Self::Refused(words) => error
@@ -232,6 +235,12 @@ pub fn data_checks() -> Vec<Check> {
         pages::checks(),
     ]
     .concat()
+}
+
+/// All checks of what is around the rows: databases, collections, partitions, aliases, indexes, loading, storage,
+/// users, the server.
+pub fn admin_checks() -> Vec<Check> {
+    admin::checks()
 }
 
 /// What the checks of a backend said.

@@ -169,6 +169,58 @@ async fn ping_measures_and_counts_failures() {
 }
 
 #[tokio::test]
+async fn top_shows_every_alias_once_when_asked_to_or_piped() {
+    let server = FaultServer::start(FaultServerOptions::default())
+        .await
+        .unwrap();
+    let (_folder, file) = profile(&format!(
+        "[prod]\naddress = '{}'\n[away]\naddress = '{}'\n[bad]\naddress = 'nonsense'\n",
+        server.address(),
+        port_without_listener()
+    ));
+    let ran = Program::with_file(&file)
+        .piped()
+        .run(&["top", "bad", "prod", "away"])
+        .await;
+    assert_eq!(ran.exit, Exit::Connection, "{}", ran.transcript());
+    let rows: Vec<serde_json::Value> = ran
+        .output
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let states: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                row["alias"].as_str().unwrap(),
+                row["state"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        states,
+        [("bad", "down"), ("prod", "ready"), ("away", "down")]
+    );
+    assert_eq!(
+        (&rows[1]["channels"], &rows[1]["succeeded"]),
+        (&1.into(), &1.into())
+    );
+    assert!(rows[2]["failure"].as_str().unwrap().contains("refused"));
+    let ran = Program::with_file(&file)
+        .run(&["top", "prod", "--once"])
+        .await;
+    assert_eq!(ran.exit, Exit::Success, "{}", ran.transcript());
+    assert!(
+        ran.output.contains("prod") && ran.output.contains("ready"),
+        "{}",
+        ran.output
+    );
+    assert!(!ran.output.contains("away"), "{}", ran.output);
+    let ran = Program::with_file(&file).run(&["top", "nobody"]).await;
+    assert_eq!(ran.exit, Exit::Configuration, "{}", ran.transcript());
+}
+
+#[tokio::test]
 async fn ping_tells_why_it_can_not_connect() {
     let (folder, file) = profile(&format!(
         "[staging]\naddress = '{}'\n",

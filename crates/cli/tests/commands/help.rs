@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::program::{Program, steady};
 use milvusctl::Exit;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "add",
     "list",
     "show",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 10] = [
     "explain",
     "ping",
     "doctor",
+    "top",
     "version",
     "completions",
     "demo",

@@ -2,11 +2,17 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::program::{built, finished, profile};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
+
 use milvus_testkit::fault::{FaultServer, FaultServerOptions, Rule, Then, When};
 
 /// Stands in each secret of the sweep.
@@ -279,4 +285,66 @@ async fn an_interrupted_ping_tells_its_summary() {
     std::io::Read::read_to_string(&mut output, &mut rest).unwrap();
     assert!(rest.contains(" calls, 0 failed\nmin "), "{rest}");
     assert_eq!(running.0.wait().unwrap().code(), Some(0));
+}
+
+/// A terminal of its own: the end that a person sits at, and the one that programs have.
+fn terminal() -> (fs::File, OwnedFd) {
+    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&person).unwrap();
+    unlockpt(&person).unwrap();
+    let name = ptsname(&person, Vec::new()).unwrap();
+    let program = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(Path::new(name.to_str().unwrap()))
+        .unwrap();
+    (person.into(), program.into())
+}
+
+/// Reads what appears on a terminal until `text` has.
+fn read_until(person: &mut fs::File, seen: &mut String, text: &str) {
+    let until = Instant::now() + Duration::from_secs(30);
+    let mut buffer = [0; 4096];
+    while !seen.contains(text) {
+        assert!(Instant::now() < until, "no {text:?} in {seen:?}");
+        let length = std::io::Read::read(person, &mut buffer).unwrap();
+        seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn top_draws_on_the_terminal_and_gives_it_back_as_it_was() {
+    const ENTER: &str = "\u{1b}[?1049h";
+    const LEAVE: &str = "\u{1b}[?1049l";
+    let server = FaultServer::start(FaultServerOptions::default())
+        .await
+        .unwrap();
+    let (_folder, file) = profile(&format!("[prod]\naddress = '{}'\n", server.address()));
+    for by_key in [true, false] {
+        let (mut person, program) = terminal();
+        let before = tcgetattr(&program).unwrap();
+        let mut child = built(&file)
+            .args(["top", "--interval", "0.1"])
+            .env("TERM", "xterm-256color")
+            .stdin(program.try_clone().unwrap())
+            .stdout(program.try_clone().unwrap())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut seen = String::new();
+        read_until(&mut person, &mut seen, "ready, to ");
+        assert!(seen.starts_with(ENTER), "{seen:?}");
+        assert!(seen.contains("\u{1b}[32mready"), "{seen:?}");
+        let drawn_on = tcgetattr(&program).unwrap();
+        assert!(!drawn_on.local_modes.contains(LocalModes::ECHO));
+        if by_key {
+            person.write_all(b"q").unwrap();
+        } else {
+            kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        }
+        read_until(&mut person, &mut seen, LEAVE);
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{seen:?}");
+        let after = tcgetattr(program.as_fd()).unwrap();
+        assert_eq!(after.local_modes, before.local_modes);
+    }
 }

@@ -4,31 +4,58 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use super::{CollectionKey, lock};
+use crate::consistency::{LastWrite, TimedWrite};
 
 /// Last writes, by database and collection.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(Mutex<HashMap<CollectionKey, u64>>);
+pub(crate) struct Sessions(Mutex<HashMap<CollectionKey, Entry>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// The largest timestamp, and when it came.
+    timed: Option<(u64, Instant)>,
+    /// When the last acknowledgment without a timestamp came.
+    untimed: Option<Instant>,
+}
 
 impl Sessions {
     /// Remembers a write with this (hybrid) timestamp. A server that gives none says 0.
     pub(crate) fn advance(&self, key: &CollectionKey, timestamp: u64) {
-        if timestamp == 0 {
-            return;
+        let now = Instant::now();
+        let mut entries = lock(&self.0);
+        if !entries.contains_key(key) {
+            entries.insert(key.clone(), Entry::default());
         }
-        let mut timestamps = lock(&self.0);
-        match timestamps.get_mut(key) {
-            Some(last) => *last = (*last).max(timestamp),
-            None => {
-                timestamps.insert(key.clone(), timestamp);
-            }
+        let Some(entry) = entries.get_mut(key) else {
+            return;
+        };
+        if timestamp == 0 {
+            entry.untimed = Some(now);
+        } else if entry.timed.is_none_or(|(last, _)| last < timestamp) {
+            entry.timed = Some((timestamp, now));
         }
     }
 
-    /// The last write, if there was one.
-    pub(crate) fn last_write(&self, key: &CollectionKey) -> Option<u64> {
-        lock(&self.0).get(key).copied()
+    /// The last writes; nothing when there were none.
+    pub(crate) fn last_write(&self, key: &CollectionKey) -> LastWrite {
+        let Some(entry) = lock(&self.0).get(key).copied() else {
+            return LastWrite::default();
+        };
+        LastWrite {
+            timed: entry.timed.map(|(timestamp, acknowledged)| TimedWrite {
+                timestamp,
+                age: acknowledged.elapsed(),
+            }),
+            untimed: entry.untimed.map(|acknowledged| acknowledged.elapsed()),
+        }
+    }
+
+    /// Whether anything was written, to any collection of the target.
+    pub(crate) fn has_any(&self) -> bool {
+        !lock(&self.0).is_empty()
     }
 }
 
@@ -40,10 +67,17 @@ mod tests {
     fn timestamps_only_move_forward() {
         let sessions = Sessions::default();
         let key = CollectionKey::new("", "docs");
-        for timestamp in [5, 9, 3, 0] {
+        assert!(!sessions.has_any());
+        for timestamp in [5, 9, 3] {
             sessions.advance(&key, timestamp);
         }
-        assert_eq!(sessions.last_write(&key), Some(9));
-        assert_eq!(sessions.last_write(&CollectionKey::new("", "other")), None);
+        let last = |key| sessions.last_write(key).timed.map(|write| write.timestamp);
+        assert_eq!(last(&key), Some(9));
+        assert_eq!(sessions.last_write(&key).untimed, None);
+        sessions.advance(&key, 0);
+        assert_eq!(last(&key), Some(9));
+        assert!(sessions.last_write(&key).untimed.is_some());
+        let other = CollectionKey::new("", "other");
+        assert_eq!(sessions.last_write(&other), LastWrite::default());
     }
 }

@@ -245,8 +245,10 @@ impl Query {
             ));
         }
         self.check()?;
+        let clock = self.settings.start();
+        self.target.resolve_own_writes().await;
         let message = self.message(self.filter.expression.clone(), self.limit, Vec::new());
-        Self::call(&self.target.client, message, &self.settings.start()).await
+        Self::call(&self.target.client, message, &clock).await
     }
 }
 

@@ -14,7 +14,7 @@ use milvus_protocol::common::KeyValuePair;
 use super::query::Query;
 use super::target::parameter;
 use crate::call::Clock;
-use crate::consistency::ConsistencyLevel;
+use crate::consistency::{ConsistencyLevel, LOGICAL_BITS};
 use crate::error::{Error, Result};
 use crate::ids::literal;
 use crate::results::{Id, Rows};
@@ -22,9 +22,6 @@ use crate::schema::DataType;
 
 pub(super) const DEFAULT_PAGE: usize = 1_000;
 pub(super) const LARGEST_PAGE: usize = 16_384;
-
-/// Bits of a hybrid timestamp below the milliseconds.
-const LOGICAL_BITS: u32 = 18;
 
 /// A (hybrid) timestamp of this machine's clock, for servers that do not say theirs.
 pub(super) fn timestamp_now() -> u64 {

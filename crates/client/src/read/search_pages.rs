@@ -7,7 +7,10 @@
 //! limits it any more. Some servers look for the ring only among the nearest few; so in the end a plain
 //! search that leaves out all known hits says whether there is more.
 //!
-//! Invariant: no hit twice.
+//! A server that keeps its place by the distance of the last hit sends all hits of that distance with
+//! it, which may be more than a page; what is too many becomes the next page.
+//!
+//! Invariant: no hit twice, no page larger than asked for.
 
 use futures_core::Stream;
 use futures_util::stream::try_unfold;
@@ -140,6 +143,7 @@ async fn begin(mut search: Search, clock: Clock) -> Result<Step> {
             collection_id: collection.id,
             token: None,
             last_bound: None,
+            rest: None,
         };
         let page = kept.next().await?;
         return Ok(unless_empty(page, State::Kept(Box::new(kept))));
@@ -161,10 +165,21 @@ struct Kept {
     collection_id: i64,
     token: Option<String>,
     last_bound: Option<f32>,
+    /// Hits that came with the last page and are too many for it.
+    rest: Option<SearchResults>,
 }
 
 impl Kept {
     async fn next(&mut self) -> Result<SearchResults> {
+        let mut page = match self.rest.take() {
+            Some(rest) => rest,
+            None => self.fetch().await?,
+        };
+        self.rest = page.split_off(self.search.page_size);
+        Ok(page)
+    }
+
+    async fn fetch(&mut self) -> Result<SearchResults> {
         let mut search = self.search.clone();
         let more = &mut search.ann.more;
         more.extend(iteration(self.collection_id));

@@ -35,15 +35,30 @@ impl ReadTarget {
     /// when that is known to be an alias, under the collection's own.
     pub(super) fn guarantee(&self) -> Guarantee {
         let memory = self.client.memory();
+        let last_write = |name: &str| {
+            let key = CollectionKey::new(self.client.database(), name);
+            memory.sessions.last_write(&key)
+        };
+        let mut written = last_write(&self.collection);
+        let mut own_level = None;
         let key = CollectionKey::new(self.client.database(), &self.collection);
-        let mut last_write = memory.sessions.last_write(&key);
-        if let Some(description) = memory.schemas.known(&key)
-            && description.name != self.collection
-        {
-            let own_key = CollectionKey::new(self.client.database(), &description.name);
-            last_write = last_write.max(memory.sessions.last_write(&own_key));
+        if let Some(description) = memory.schemas.known(&key) {
+            own_level = description.consistency_level;
+            if description.name != self.collection {
+                written = written.or(last_write(&description.name));
+            }
         }
-        guarantee(self.consistency, last_write)
+        guarantee(self.consistency, own_level, written)
+    }
+
+    /// Sees to it that [`guarantee`](Self::guarantee) knows the collection's level and own name, where it
+    /// needs them: when this process has written something and the read leaves the level open.
+    pub(super) async fn resolve_own_writes(&self) {
+        let needs_name = matches!(self.consistency, None | Some(ConsistencyLevel::Session));
+        if needs_name && self.client.memory().sessions.has_any() {
+            // Whatever keeps the description from being read, the read itself will say.
+            let _ = self.description().await;
+        }
     }
 
     /// The collection's description, when it can be had.
@@ -81,7 +96,8 @@ macro_rules! read_target {
 
             /// Sets how fresh the data must be.
             ///
-            /// Without it, the collection's own level holds, and this process's writes are always seen.
+            /// Without it, the collection's own level holds, and this process's writes are seen as well.
+            /// An explicit level is what it says: `Bounded` and `Eventually` may hide one's own last rows.
             pub fn consistency(mut self, level: $crate::ConsistencyLevel) -> Self {
                 self.target.consistency = Some(level);
                 self

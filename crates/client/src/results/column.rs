@@ -366,6 +366,53 @@ impl ResultColumn {
         self.places = OnceLock::new();
         true
     }
+
+    /// Takes the rows from `row` on out of this column; `None`, and nothing done, for a column that this
+    /// crate does not read.
+    pub(super) fn split_off(&mut self, row: usize) -> Option<Self> {
+        use ResultValues as V;
+        let row = row.min(self.rows);
+        let at = if self.valid.is_empty() || self.value_count() == self.rows {
+            row
+        } else {
+            self.valid.iter().take(row).filter(|valid| **valid).count()
+        };
+        let at = at.min(self.value_count());
+        let width = self.data_type.dense_vector_bytes(self.dimension);
+        let vectors = at * width.unwrap_or(0);
+        let values = match &mut self.values {
+            V::Bool(values) => V::Bool(values.split_off(at)),
+            V::Int(values) => V::Int(values.split_off(at)),
+            V::Long(values) => V::Long(values.split_off(at)),
+            V::Float(packed) => V::Float(packed.split_off(at)),
+            V::Double(packed) => V::Double(packed.split_off(at)),
+            V::Text(slices) => V::Text(slices.split_off(at)),
+            V::Json(slices) => V::Json(slices.split_off(at)),
+            V::Sparse(slices) => V::Sparse(slices.split_off(at)),
+            V::Array(arrays) => V::Array(arrays.split_off(at)),
+            V::FloatVector(packed) => V::FloatVector(packed.split_off(at * self.dimension)),
+            V::PackedVector(packed) => V::PackedVector(packed.split_off(vectors)),
+            V::Other(_) => return None,
+        };
+        let valid = if self.valid.is_empty() {
+            Vec::new()
+        } else {
+            self.valid.split_off(row)
+        };
+        let rest = Self {
+            name: self.name.clone(),
+            data_type: self.data_type,
+            dimension: self.dimension,
+            is_dynamic: self.is_dynamic,
+            values,
+            valid,
+            rows: self.rows - row,
+            places: OnceLock::new(),
+        };
+        self.rows = row;
+        self.places = OnceLock::new();
+        Some(rest)
+    }
 }
 
 fn scalars(data: Scalar, data_type: DataType) -> ResultValues {

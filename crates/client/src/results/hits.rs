@@ -110,6 +110,13 @@ impl Ids {
         })
     }
 
+    fn split_off(&mut self, place: usize) -> Self {
+        match self {
+            Self::Int64(ids) => Self::Int64(ids.split_off(place.min(ids.len()))),
+            Self::VarChar(ids) => Self::VarChar(ids.split_off(place.min(ids.len()))),
+        }
+    }
+
     pub(crate) fn extend(&mut self, more: Self) {
         match (&mut *self, more) {
             (Self::Int64(all), Self::Int64(more)) => all.extend(more),
@@ -243,6 +250,38 @@ impl SearchResults {
     /// The estimated recall of each query, from servers that were asked for it.
     pub fn recalls(&self) -> &[f32] {
         self.recalls.values().unwrap_or_default()
+    }
+
+    /// Takes the hits from a place on out of the results of a single query; `None` when there are no
+    /// more, or when they hold a column that cannot be parted.
+    pub(crate) fn split_off(&mut self, hits: usize) -> Option<Self> {
+        let total = self.ids.len();
+        if total <= hits || self.len() != 1 {
+            return None;
+        }
+        let part = |columns: &mut [ResultColumn]| -> Option<Vec<ResultColumn>> {
+            columns
+                .iter_mut()
+                .map(|column| column.split_off(hits))
+                .collect()
+        };
+        let mut kept = self.clone();
+        let columns = part(&mut kept.columns)?;
+        let group_by = match &mut kept.group_by {
+            Some(column) => Some(column.split_off(hits)?),
+            None => None,
+        };
+        let rest = Self {
+            ids: kept.ids.split_off(hits),
+            scores: kept.scores.split_off(hits),
+            offsets: vec![0, total - hits],
+            columns,
+            group_by,
+            ..self.clone()
+        };
+        kept.offsets = vec![0, hits];
+        *self = kept;
+        Some(rest)
     }
 
     /// Takes an answer over.

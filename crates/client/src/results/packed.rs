@@ -33,6 +33,13 @@ impl<T: PackedValue> Packed<T> {
         self.bytes.len() / size_of::<T>()
     }
 
+    /// Takes the values from `place` on out of these; nothing is copied.
+    pub(crate) fn split_off(&mut self, place: usize) -> Self {
+        let at = place.saturating_mul(size_of::<T>()).min(self.bytes.len());
+        self.copy = OnceLock::new();
+        Self::new(self.bytes.split_off(at))
+    }
+
     pub(crate) fn values(&self) -> Result<&[T], PackedLengthError> {
         if let Some(copy) = self.copy.get() {
             return Ok(copy);

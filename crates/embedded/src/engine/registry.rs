@@ -64,7 +64,9 @@ pub enum OpenError {
 /// A handle that was just dropped may still be closing its files; so long we wait for it.
 const CLOSING: Duration = Duration::from_secs(10);
 
-type Open = HashMap<Location, Weak<Engine>>;
+/// By process, too: a child of a `fork` sees its parent's engine in its own memory, and must neither use it nor share its
+/// files. It opens a file anew, and learns that its parent has it.
+type Open = HashMap<(u32, Location), Weak<Engine>>;
 static OPEN: LazyLock<Mutex<Open>> = LazyLock::new(Mutex::default);
 
 /// Opens, or joins the engine that has it open in this process.
@@ -90,6 +92,7 @@ pub(crate) fn open(location: &Location, options: &Options) -> Result<Arc<Engine>
         }
     };
     let on_disk = matches!(key, Location::Folder(_));
+    let key = (std::process::id(), key);
     let deadline = Instant::now() + CLOSING;
     loop {
         let mut engines = OPEN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,6 +16,15 @@ use crate::storage::Health;
 /// The Milvus release whose protocol and behaviour this engine follows; SDKs compare it with their own needs.
 const MILVUS_VERSION: &str = "2.6.0";
 
+fn flush_those_that_need_it(draft: &mut Draft<'_>, ids: Vec<u64>) -> Result<(), MilvusError> {
+    for id in ids {
+        if draft.needs_flush(id)? {
+            draft.flush(id)?;
+        }
+    }
+    Ok(())
+}
+
 impl Embedded {
     pub(super) async fn on_connect(
         &self,
@@ -80,14 +89,7 @@ impl Embedded {
     }
 
     async fn flush_collections(&self, ids: Vec<u64>) -> Result<(), MilvusError> {
-        let change = move |draft: &mut Draft<'_>| {
-            for id in ids {
-                if draft.needs_flush(id)? {
-                    draft.flush(id)?;
-                }
-            }
-            Ok(())
-        };
+        let change = move |draft: &mut Draft<'_>| flush_those_that_need_it(draft, ids);
         self.engine.write(change).await
     }
 
@@ -128,14 +130,16 @@ impl Embedded {
         &self,
         _call: Call<FlushAllRequest>,
     ) -> Result<FlushAllResponse, MilvusError> {
-        let ids = self
-            .engine
-            .state()
-            .catalog
-            .all_collections()
-            .map(|record| record.id)
-            .collect();
-        self.flush_collections(ids).await?;
+        // Listed where they are flushed: one that is dropped meanwhile is no fault.
+        let change = |draft: &mut Draft<'_>| {
+            let ids: Vec<u64> = draft
+                .catalog()
+                .all_collections()
+                .map(|record| record.id)
+                .collect();
+            flush_those_that_need_it(draft, ids)
+        };
+        self.engine.write(change).await?;
         Ok(FlushAllResponse {
             flush_all_ts: self.engine.clock().now(),
             ..FlushAllResponse::default()
@@ -297,6 +301,8 @@ impl Embedded {
                 .map(|partition| partition.id as i64)
                 .collect(),
             resource_group_name: "__default_resource_group".to_owned(),
+            // This process is the one node.
+            node_ids: vec![1],
             ..ReplicaInfo::default()
         };
         Ok(GetReplicasResponse {

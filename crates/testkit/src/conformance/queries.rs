@@ -4,7 +4,7 @@
 
 use milvus_client::{ConsistencyLevel, Error, Order};
 
-use super::documents::Document;
+use super::documents::{Document, vector};
 use super::{Check, Lack, Stage, Verdict, check, expect, expect_eq, wrong};
 
 pub(super) fn checks() -> Vec<Check> {
@@ -22,8 +22,11 @@ pub(super) fn checks() -> Vec<Check> {
             rows_are_ordered,
             Milvus23 => Lack::MissingFeature,
             MilvusLite => Lack::MissingFeature,
+            Embedded => Lack::MissingFeature,
         ),
         check!(one_sees_ones_own_writes),
+        check!(every_read_sees_ones_own_writes),
+        check!(own_writes_are_seen_through_an_alias),
         check!(a_wrong_filter_is_the_callers_fault),
     ]
 }
@@ -114,21 +117,88 @@ async fn rows_are_ordered(stage: &mut Stage) -> Verdict {
 }
 
 async fn one_sees_ones_own_writes(stage: &mut Stage) -> Verdict {
-    let name = stage.collection(&Document::schema()).await?;
-    for round in 0..5 {
-        let documents = Document::all(round * 10..round * 10 + 10);
-        let written = stage.client.insert(&name).rows(&documents).await?;
-        let expected = (round as u64 + 1) * 10;
-        let query = || stage.client.query(&name).filter("id >= 0");
-        expect_eq("without a level", query().count().await?, expected)?;
-        for level in [
-            ConsistencyLevel::Session,
-            ConsistencyLevel::Strong,
-            ConsistencyLevel::Timestamp(written.timestamp),
-        ] {
-            let count = query().consistency(level).count().await?;
-            expect_eq(&format!("{level:?}"), count, expected)?;
+    for own in [
+        ConsistencyLevel::Bounded,
+        ConsistencyLevel::Eventually,
+        ConsistencyLevel::Session,
+        ConsistencyLevel::Strong,
+    ] {
+        let name = stage.collection_of_level(&Document::schema(), own).await?;
+        for round in 0..5 {
+            let documents = Document::all(round * 10..round * 10 + 10);
+            let written = stage.client.insert(&name).rows(&documents).await?;
+            let expected = (round as u64 + 1) * 10;
+            let query = || stage.client.query(&name).filter("id >= 0");
+            let what = format!("{own:?}, without a level");
+            expect_eq(&what, query().count().await?, expected)?;
+            for level in [
+                ConsistencyLevel::Session,
+                ConsistencyLevel::Strong,
+                ConsistencyLevel::Timestamp(written.timestamp),
+            ] {
+                let count = query().consistency(level).count().await?;
+                expect_eq(&format!("{own:?}, {level:?}"), count, expected)?;
+            }
         }
+    }
+    Ok(())
+}
+
+async fn every_read_sees_ones_own_writes(stage: &mut Stage) -> Verdict {
+    use futures_util::TryStreamExt as _;
+    let name = stage.collection(&Document::schema()).await?;
+    let client = &stage.client;
+    for round in 0..5_i64 {
+        let ids = round * 10..round * 10 + 10;
+        let documents = Document::all(ids.clone());
+        client.insert(&name).rows(&documents).await?;
+        // Each kind of read is the first one after a write of its own.
+        let found = client.search(&name).vector(vector(ids.end)).limit(1);
+        let nearest = found.await?.query(0).int64_ids().to_vec();
+        expect_eq("searched", nearest, [ids.end - 1])?;
+        client
+            .upsert(&name)
+            .rows(&[Document::new(ids.start)])
+            .await?;
+        let got = client
+            .get(&name)
+            .ids(ids.clone().collect::<Vec<_>>())
+            .await?;
+        expect_eq("got", got.len(), 10)?;
+        client.delete(&name).ids([ids.start]).await?;
+        let left = client.query(&name).filter("id >= 0").count().await?;
+        expect_eq("after a delete", left, ids.end as u64 - round as u64 - 1)?;
+        client
+            .insert(&name)
+            .rows(&[Document::new(1_000 + round)])
+            .await?;
+        let pages = client.query(&name).filter("id >= 1000").pages();
+        let pages: Vec<_> = pages.try_collect().await?;
+        let rows: usize = pages.iter().map(|page| page.len()).sum();
+        expect_eq("in pages", rows, 1)?;
+        client.delete(&name).ids([1_000 + round]).await?;
+    }
+    Ok(())
+}
+
+async fn own_writes_are_seen_through_an_alias(stage: &mut Stage) -> Verdict {
+    let name = stage.collection(&Document::schema()).await?;
+    let alias = stage.alias();
+    let client = stage.client.clone();
+    client.create_alias(&name, &alias).await?;
+    for round in 0..4_i64 {
+        let (written, read) = if round % 2 == 0 {
+            (&name, &alias)
+        } else {
+            (&alias, &name)
+        };
+        client.insert(written).rows(&[Document::new(round)]).await?;
+        let count = client.query(read).filter("id >= 0").count().await?;
+        expect_eq(
+            &format!("written to {written}, read from {read}"),
+            count as i64,
+            round + 1,
+        )?;
     }
     Ok(())
 }

@@ -1,15 +1,15 @@
-//! Where a check plays: collections of its own, indexed and loaded.
+//! Where a check plays: collections of its own, indexed and loaded, and names for whatever else it makes.
 //!
 //! Collections are made by plain calls, so that a fault of the client's own verbs for them shows in their
 //! checks and not in all others.
 //!
-//! Invariant: every collection that was made is dropped when the check is over.
+//! Invariant: whatever was made is dropped when the check is over.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use milvus_client::schema::{CollectionSchema, DataType};
-use milvus_client::{Client, Result};
+use milvus_client::{Client, ConsistencyLevel, Result};
 use milvus_protocol::common::{KeyValuePair, LoadState};
 use milvus_protocol::milvus::{
     CreateCollectionRequest, CreateIndexRequest, DropCollectionRequest, GetLoadStateRequest,
@@ -28,7 +28,19 @@ pub struct Stage {
     /// The client under test.
     pub client: Client,
     prefix: String,
-    collections: Vec<String>,
+    number: u32,
+    made: Vec<Made>,
+}
+
+/// What is to be dropped in the end, by its name.
+#[derive(Debug)]
+enum Made {
+    Collection(String),
+    Alias(String),
+    Database(String),
+    User(String),
+    Role(String),
+    ResourceGroup(String),
 }
 
 impl Stage {
@@ -39,19 +51,85 @@ impl Stage {
         Self {
             client: client.clone(),
             prefix: format!("c{}_{number}_{word}", std::process::id()),
-            collections: Vec::new(),
+            number,
+            made: Vec::new(),
         }
     }
 
     /// Makes a collection, indexes its vector fields and loads it; returns its name.
     ///
+    /// It has the level that Milvus's clients choose when nothing is said: Bounded.
+    ///
     /// # Errors
     /// What the server says to one of the calls.
     pub async fn collection(&mut self, schema: &CollectionSchema) -> Result<String> {
-        let name = format!("{}_{}", self.prefix, self.collections.len());
-        self.collections.push(name.clone());
-        self.create(&name, schema).await?;
+        self.collection_of_level(schema, ConsistencyLevel::Bounded)
+            .await
+    }
+
+    /// As [`collection`](Self::collection), with another consistency level.
+    ///
+    /// # Errors
+    /// What the server says to one of the calls.
+    pub async fn collection_of_level(
+        &mut self,
+        schema: &CollectionSchema,
+        level: ConsistencyLevel,
+    ) -> Result<String> {
+        let name = self.name();
+        self.create(&name, schema, level).await?;
         Ok(name)
+    }
+
+    fn note(&mut self, kind: fn(String) -> Made, name: String) -> String {
+        self.made.push(kind(name.clone()));
+        name
+    }
+
+    /// A name for a collection, which is dropped when the check is over.
+    pub fn name(&mut self) -> String {
+        let name = format!("{}_{}", self.prefix, self.made.len());
+        self.note(Made::Collection, name)
+    }
+
+    /// A name for an alias, which is dropped when the check is over.
+    pub fn alias(&mut self) -> String {
+        let name = format!("{}_{}_alias", self.prefix, self.made.len());
+        self.note(Made::Alias, name)
+    }
+
+    /// A name for a database, which is dropped when the check is over.
+    pub fn database(&mut self) -> String {
+        let name = format!("{}_{}", self.prefix, self.made.len());
+        self.note(Made::Database, name)
+    }
+
+    /// A short name: Milvus 2.3 allows users and roles 32 characters.
+    fn short(&self, kind: &str) -> String {
+        format!(
+            "{kind}{}_{}_{}",
+            std::process::id(),
+            self.number,
+            self.made.len()
+        )
+    }
+
+    /// A name for a user, who is dropped when the check is over.
+    pub fn user(&mut self) -> String {
+        let name = self.short("user");
+        self.note(Made::User, name)
+    }
+
+    /// A name for a role, which is dropped when the check is over.
+    pub fn role(&mut self) -> String {
+        let name = self.short("role");
+        self.note(Made::Role, name)
+    }
+
+    /// A name for a resource group, which is dropped when the check is over.
+    pub fn resource_group(&mut self) -> String {
+        let name = self.short("group");
+        self.note(Made::ResourceGroup, name)
     }
 
     /// Drops a collection and makes another of the same name, as somebody else would: the client under
@@ -61,10 +139,15 @@ impl Stage {
     /// What the server says to one of the calls.
     pub async fn recreate(&self, name: &str, schema: &CollectionSchema) -> Result<()> {
         self.drop_collection(name).await?;
-        self.create(name, schema).await
+        self.create(name, schema, ConsistencyLevel::Bounded).await
     }
 
-    async fn create(&self, name: &str, schema: &CollectionSchema) -> Result<()> {
+    async fn create(
+        &self,
+        name: &str,
+        schema: &CollectionSchema,
+        level: ConsistencyLevel,
+    ) -> Result<()> {
         let mut message = wire::CollectionSchema::from(schema);
         name.clone_into(&mut message.name);
         let connection = self.client.connection();
@@ -72,6 +155,7 @@ impl Stage {
             collection_name: name.to_owned(),
             schema: message.encode_to_vec().into(),
             shards_num: 1,
+            consistency_level: level.number(),
             ..CreateCollectionRequest::default()
         };
         connection.call(&rpc::CREATE_COLLECTION, request).await?;
@@ -125,9 +209,23 @@ impl Stage {
     }
 
     pub(super) async fn clear(self) {
-        for name in &self.collections {
-            // Dropping what was never made, or from a server that is gone, is no fault of the check.
-            let _ = self.drop_collection(name).await;
+        let client = &self.client;
+        // What leads to something else goes before it. Dropping what was never made, or from a server that
+        // is gone, is no fault of the check.
+        for made in self.made.iter().rev() {
+            if let Made::Alias(name) = made {
+                let _ = client.drop_alias(name).await;
+            }
+        }
+        for made in self.made.iter().rev() {
+            match made {
+                Made::Alias(_) => {}
+                Made::Collection(name) => drop(self.drop_collection(name).await),
+                Made::Database(name) => drop(client.drop_database(name).await),
+                Made::User(name) => drop(client.drop_user(name).await),
+                Made::Role(name) => drop(client.drop_role(name).await),
+                Made::ResourceGroup(name) => drop(client.drop_resource_group(name).await),
+            }
         }
     }
 }

@@ -1,0 +1,34 @@
+//! The checks of everything around the rows: databases, collections, partitions, aliases, indexes, loading, users,
+//! storage, the server itself.
+//!
+//! Invariant: a check asks for one feature, so that a backend which lacks it shows it in the first answer.
+
+mod access;
+mod collections;
+mod databases;
+mod indexes;
+mod loading;
+mod names;
+mod server;
+mod storage;
+
+use std::time::Duration;
+
+use super::Check;
+
+/// How long a server may take for what it does in the background.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(super) fn checks() -> Vec<Check> {
+    [
+        server::checks(),
+        databases::checks(),
+        collections::checks(),
+        names::checks(),
+        indexes::checks(),
+        loading::checks(),
+        storage::checks(),
+        access::checks(),
+    ]
+    .concat()
+}

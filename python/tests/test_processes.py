@@ -1,0 +1,409 @@
+"""Processes and threads: fork and spawn, threads, asyncio, the end of the interpreter, Ctrl-C. Each test is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable
+
+import pytest
+
+from milvus_connections import Connections, MilvusException, _native
+
+LIMIT = 50
+
+
+def in_child(work: Callable[[], str]) -> str:
+    """What ``work`` gives in a forked child; the child is killed when it takes too long."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(LIMIT)
+        try:
+            said = work()
+        except BaseException as error:  # noqa: BLE001
+            said = f"{type(error).__name__}: {error}"
+        os.write(writer, said.encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        said = stream.read()
+    _, status = os.waitpid(child, 0)
+    assert status == 0, f"the child ended with {status}"
+    return said
+
+
+def own_connection(address: str) -> Any:
+    return _native.Connection.open("own", {"address": address}, False)
+
+
+# ---- fork
+
+
+def test_a_child_connects_anew_and_leaves_its_parents_connections_alone(
+    registry: Connections, stand_in: Any
+) -> None:
+    registry.connect("dev", address=stand_in.address)
+    handle, own = registry._fetch_handler("dev")._connection, own_connection(stand_in.address)
+    before = stand_in.calls("Connect")
+
+    def work() -> str:
+        assert not registry.has_connection("dev"), "nothing is connected in a child"
+        assert registry.get_connection_addr("dev")["address"] == stand_in.address
+        versions = handle.version(False), own.version(False), registry._fetch_handler("dev")._connection.version(False)
+        assert registry.has_connection("dev"), "what was used is connected"
+        registry.connect("dev")
+        registry.disconnect("dev")
+        return " ".join(versions)
+
+    assert in_child(work) == "v2.6.0-stand-in " * 2 + "v2.6.0-stand-in"
+    assert stand_in.calls("Connect") > before, "the child has dialed"
+    after = stand_in.calls("Connect")
+    assert registry.has_connection("dev")
+    assert handle.version(False) == own.version(False) == "v2.6.0-stand-in"
+    assert stand_in.calls("Connect") == after, "the parent has not"
+
+
+def test_a_child_of_a_child_connects_anew_too(registry: Connections, address: str) -> None:
+    registry.connect("dev", address=address)
+    handle = registry._fetch_handler("dev")._connection
+    assert in_child(lambda: in_child(lambda: handle.version(False))) == handle.version(False)
+
+
+def test_what_a_child_disconnects_stays_disconnected_in_it(registry: Connections, address: str) -> None:
+    registry.connect("dev", address=address)
+
+    def work() -> str:
+        registry.disconnect("dev")
+        try:
+            registry._fetch_handler("dev")
+        except MilvusException as error:
+            return error.message
+        return "connected"
+
+    assert "should create connection first" in in_child(work)
+    assert registry.has_connection("dev")
+
+
+def test_forks_between_calls_of_other_threads(registry: Connections, address: str) -> None:
+    registry.connect("dev", address=address)
+    handle = registry._fetch_handler("dev")._connection
+    version = handle.version(False)
+    done = threading.Event()
+
+    def call() -> int:
+        calls = 0
+        while not done.is_set():
+            assert handle.version(False) == version
+            calls += 1
+        return calls
+
+    with ThreadPoolExecutor(4) as threads:
+        calling = [threads.submit(call) for _ in range(4)]
+        try:
+            said = [in_child(lambda: handle.version(False)) for _ in range(10)]
+        finally:
+            done.set()
+        assert all(each.result() > 0 for each in calling)
+    assert said == [version] * 10
+
+
+def test_asyncio_works_in_a_child(registry: Connections, address: str) -> None:
+    async def call() -> str:
+        await registry.async_connect("dev", address=address)
+        return str(await registry._fetch_handler("dev")._connection.version(True))
+
+    version = asyncio.run(call())
+    assert in_child(lambda: asyncio.run(call())) == version
+
+
+def test_a_child_learns_that_its_parent_has_the_database_file(registry: Connections, tmp_path: Any) -> None:
+    registry.connect("file", uri=str(tmp_path / "demo.db"))
+    handle = registry._fetch_handler("file")._connection
+    assert handle.version(False)
+    said = in_child(lambda: handle.version(False))
+    assert str(os.getpid()) in said and "MilvusException" in said, said
+    assert handle.version(False), "the parent's is as it was"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_multiprocessing(run_program: Any, address: str, method: str) -> None:
+    done = run_program(
+        f"""
+        import multiprocessing, warnings
+        from milvus_connections import connections
+
+        warnings.simplefilter("ignore", DeprecationWarning)
+        connections.add_connection(dev={{"address": "{address}"}})
+
+        def work(_):
+            if not connections.has_connection("dev"):
+                connections.connect("dev")
+            return connections._fetch_handler("dev").get_server_version()
+
+        if __name__ == "__main__":
+            connections.connect("dev")
+            with multiprocessing.get_context("{method}").Pool(2) as pool:
+                versions = set(pool.map(work, range(20)))
+            versions.add(connections._fetch_handler("dev").get_server_version())
+            print(len(versions), connections.has_connection("dev"))
+        """
+    )
+    assert done.stdout.split() == ["1", "True"], done.stderr
+
+
+def test_an_exception_crosses_processes(registry: Connections, closed_address: str) -> None:
+    import pickle
+
+    with pytest.raises(MilvusException) as caught:
+        registry.connect("dev", address=closed_address)
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert type(copy) is type(caught.value)
+    assert (copy.code, copy.message, copy.alias, copy.hint) == (
+        caught.value.code,
+        caught.value.message,
+        "dev",
+        caught.value.hint,
+    )
+
+
+# ---- threads and asyncio
+
+
+def test_many_threads_share_a_connection(registry: Connections, stand_in: Any) -> None:
+    registry.connect("dev", address=stand_in.address)
+    handle = registry._fetch_handler("dev")._connection
+    with ThreadPoolExecutor(32) as threads:
+        versions = set(threads.map(lambda _: handle.version(False), range(320)))
+    assert versions == {"v2.6.0-stand-in"}
+    assert stand_in.calls("Connect") <= 4, "the pool's channels, not one for each thread"
+
+
+def test_many_tasks_share_a_connection(registry: Connections, stand_in: Any) -> None:
+    async def call() -> set[str]:
+        await registry.async_connect("dev", address=stand_in.address)
+        handle = registry._fetch_handler("dev")._connection
+        return set(await asyncio.gather(*(handle.version(True) for _ in range(1000))))
+
+    assert asyncio.run(call()) == {"v2.6.0-stand-in"}
+
+
+def test_event_loops_one_after_another_and_side_by_side(registry: Connections, address: str) -> None:
+    registry.connect("dev", address=address)
+    handle = registry._fetch_handler("dev")._connection
+
+    async def call() -> str:
+        return str(await handle.version(True))
+
+    def loop(_: int) -> str:
+        return asyncio.run(call())
+
+    versions = {loop(0), loop(1)}
+    with ThreadPoolExecutor(4) as threads:
+        versions |= set(threads.map(loop, range(16)))
+    assert len(versions) == 1
+
+
+def test_cancelling_a_task_cancels_the_call(registry: Connections, stand_in: Any) -> None:
+    stand_in.ask("hang GetVersion")
+
+    async def call() -> None:
+        await registry.async_connect("dev", address=stand_in.address)
+        handle = registry._fetch_handler("dev")._connection
+
+        async def version() -> str:
+            return str(await handle.version(True))
+
+        task = asyncio.create_task(version())
+        await asyncio.to_thread(stand_in.wait_for, "arrived", "GetVersion", 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(stand_in.wait_for, "cancelled", "GetVersion", 1)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(version(), 0.05)
+        await asyncio.to_thread(stand_in.wait_for, "cancelled", "GetVersion", 2)
+
+    asyncio.run(call())
+
+
+def test_cancelling_a_connect_ends_the_dial(registry: Connections, stand_in: Any) -> None:
+    stand_in.ask("hang Connect")
+
+    async def connect() -> None:
+        task = asyncio.create_task(registry.async_connect("dev", address=stand_in.address, timeout=60))
+        await asyncio.to_thread(stand_in.wait_for, "arrived", "Connect", 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(stand_in.wait_for, "cancelled", "Connect", 1)
+
+    asyncio.run(connect())
+    assert not registry.has_connection("dev")
+
+
+def test_an_answer_to_a_loop_that_is_closed_disturbs_nobody(registry: Connections, address: str) -> None:
+    registry.connect("dev", address=address)
+    handle = registry._fetch_handler("dev")._connection
+
+    async def begin() -> None:
+        for _ in range(20):
+            handle.version(True)
+
+    for _ in range(20):
+        asyncio.run(begin())
+    assert handle.version(False)
+
+
+def test_an_awaitable_needs_a_running_loop(registry: Connections, address: str) -> None:
+    registry.connect("dev", address=address)
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        registry._fetch_handler("dev")._connection.version(True)
+
+
+# ---- the end of the interpreter
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "",
+        "import sys; sys.exit(0)",
+        "connections.disconnect('dev')",
+        "del connections",
+        "import asyncio; asyncio.run(begin(1))",
+        "asyncio.run(begin(200))",
+        "threading.Thread(target=lambda: handle.version(False), daemon=True).start(); arrived()",
+        "[threading.Thread(target=spin, daemon=True).start() for _ in range(8)]; time.sleep(0.1)",
+        "atexit.register(lambda: print(connections.has_connection('dev')))",
+    ],
+)
+def test_the_interpreter_ends_with_open_connections_and_running_calls(
+    run_program: Any, stand_in: Any, address: str, ending: str
+) -> None:
+    hangs = "arrived" in ending or "begin" in ending
+    if hangs:
+        stand_in.ask("hang GetVersion")
+    began = time.monotonic()
+    done = run_program(
+        f"""
+        import asyncio, atexit, threading, time
+        from milvus_connections import connections
+
+        connections.connect("dev", address="{stand_in.address if hangs else address}")
+        handle = connections._fetch_handler("dev")._connection
+
+        async def begin(calls):
+            tasks = [asyncio.ensure_future(handle.version(True)) for _ in range(calls)]
+            await asyncio.sleep(0.05)
+
+        def spin():
+            while True:
+                handle.version(False)
+
+        def arrived():
+            time.sleep(0.3)
+
+        {ending}
+        """
+    )
+    assert done.stderr == ""
+    assert time.monotonic() - began < LIMIT
+
+
+# ---- Ctrl-C
+
+
+@pytest.mark.parametrize("call", ["version", "connect", "events"])
+def test_ctrl_c_ends_a_long_call(stand_in: Any, call: str, tmp_path: Any) -> None:
+    rpc = {"version": "GetVersion", "connect": "Connect", "events": None}[call]
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent(
+            f"""
+            import sys
+            from milvus_connections import connections
+
+            if "{call}" != "connect":
+                connections.connect("dev", address="{stand_in.address}")
+            handle = "{call}" == "version" and connections._fetch_handler("dev")._connection
+            print("ready", flush=True)
+            sys.stdin.readline()
+            try:
+                if "{call}" == "connect":
+                    connections.connect("dev", address="{stand_in.address}", timeout=60)
+                elif handle:
+                    handle.version(False)
+                else:
+                    print("waiting", flush=True)
+                    list(connections.events())
+            except KeyboardInterrupt:
+                print("interrupted", flush=True)
+                sys.stdin.readline()
+            """
+        )
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None and process.stdout is not None
+    killer = threading.Timer(LIMIT, process.kill)
+    killer.start()
+    try:
+        assert process.stdout.readline() == "ready\n"
+        before = 0
+        if rpc is not None:
+            stand_in.ask(f"hang {rpc}")
+            before = stand_in.calls(rpc)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        if rpc is None:
+            assert process.stdout.readline() == "waiting\n"
+        else:
+            stand_in.wait_for("arrived", rpc, before + 1)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "interrupted\n"
+        if rpc is not None:
+            stand_in.wait_for("cancelled", rpc, 1)
+        process.stdin.close()
+        assert process.wait(LIMIT) == 0
+    finally:
+        killer.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_signal_handler_runs_while_a_call_waits(run_program: Any, stand_in: Any) -> None:
+    stand_in.ask("hang GetVersion")
+    done = run_program(
+        f"""
+        import signal
+        from milvus_connections import connections
+
+        class Enough(Exception):
+            pass
+
+        def enough(*_):
+            raise Enough(connections.has_connection("dev"))
+
+        connections.connect("dev", address="{stand_in.address}")
+        handle = connections._fetch_handler("dev")._connection
+        signal.signal(signal.SIGALRM, enough)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        try:
+            handle.version(False)
+        except Enough as error:
+            print(error)
+        """
+    )
+    assert done.stdout == "True\n"
+    stand_in.wait_for("cancelled", "GetVersion", 1)
