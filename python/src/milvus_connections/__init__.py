@@ -34,11 +34,12 @@ if TYPE_CHECKING:
         ParamError,
     )
     from .field_ops import FieldOp
+    from .functions import Function, FunctionScore
     from .index import IndexParams
     from .ranking import AnnSearchRequest, BaseRanker, RRFRanker, WeightedRanker
     from .registry import Connections, connections
     from .results import Hit, Hits, SearchResult
-    from .schema import CollectionSchema, FieldSchema, Function, FunctionScore, StructFieldSchema
+    from .schema import CollectionSchema, FieldSchema, StructFieldSchema
     from .types import (
         ConsistencyLevel,
         DataType,
@@ -69,8 +70,8 @@ _HOMES = {
     "ExceptionsMessage": "exceptions",
     "FieldOp": "field_ops",
     "FieldSchema": "schema",
-    "Function": "schema",
-    "FunctionScore": "schema",
+    "Function": "functions",
+    "FunctionScore": "functions",
     "FunctionType": "types",
     "Hit": "results",
     "Hits": "results",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from .exceptions import DataTypeNotMatchException, MilvusException, ParamError
+from .functions import Function, FunctionScore
 from .ranking import AnnSearchRequest, BaseRanker
-from .schema import Function, FunctionScore
 from .types import OmitZeroDict
 
 __all__ = ["hybrid_arguments", "query_arguments", "search_arguments", "written"]
@@ -54,6 +54,13 @@ def count(name: str, given: Any) -> int | None:
         raise ParamError(message=f"wrong type for {name}, expect int, got {type(given)}")
     if given < 0:
         raise ParamError(message=f"`{name}` value {given} is illegal")
+    return given
+
+
+def most(given: Any) -> int:
+    """How many hits come back at most."""
+    if isinstance(given, bool) or not isinstance(given, int) or given <= 0:
+        raise ParamError(message=f"`limit` value {given} is illegal")
     return given
 
 
@@ -153,15 +160,13 @@ def _ann(
     ignore_growing = params.pop("ignore_growing", False) or kwargs.get("ignore_growing", False)
     for key in ("offset", "metric_type", *_BESIDE):
         params.pop(key, None)
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit <= 0:
-        raise ParamError(message=f"`limit` value {limit} is illegal")
     return {
         "data": data,
         "ids": ids,
         "field": field or None,
         "filter": filter,
         "filter_params": filter_params or None,
-        "limit": limit,
+        "limit": most(limit),
         "metric_type": metric_type or None,
         "round_decimal": kwargs.get("round_decimal", -1),
         "ignore_growing": bool(ignore_growing),
@@ -248,8 +253,8 @@ def hybrid_arguments(
         "k": given.get("k"),
         "weights": given.get("weights", []),
         "norm_score": given.get("norm_score", True),
-        "limit": limit,
-        "offset": kwargs.get("offset") or 0,
+        "limit": most(limit),
+        "offset": count("offset", kwargs.get("offset")) or 0,
         "round_decimal": kwargs.get("round_decimal", -1),
         "more": {name: kwargs[name] for name in names if kwargs.get(name) is not None},
     }

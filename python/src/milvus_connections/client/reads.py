@@ -6,10 +6,10 @@ from typing import Any, Callable
 
 from .. import _native as native
 from ..exceptions import ParamError
+from ..functions import Function, FunctionScore
 from ..ranking import AnnSearchRequest, BaseRanker
 from ..requests import hybrid_arguments, query_arguments, search_arguments
 from ..results import Rows, SearchResult
-from ..schema import Function, FunctionScore
 from .base import checked, level_of, named
 from .iterators import QueryIterator, SearchIterator
 from .rows import WritingRows, has_text_keys
