@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
 from typing import Any
 
 import milvus_connections
@@ -80,3 +81,12 @@ def test_the_version_is_that_of_the_distribution() -> None:
     from importlib.metadata import version
 
     assert milvus_connections.__version__ == version("milvus-connections")
+
+
+def test_the_example_of_the_readme_runs(run_program: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    examples = [block.split("```")[0] for block in readme.split("```python\n")[1:]]
+    assert examples
+    monkeypatch.chdir(tmp_path)
+    for example in examples:
+        assert run_program(example).stdout == "1 A first one\n"
