@@ -8,9 +8,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from .exceptions import InvalidConsistencyLevel
 
@@ -184,8 +183,7 @@ class OmitZeroDict(dict[str, Any]):
         return dict.__repr__(self)
 
 
-@dataclass(frozen=True)
-class Shard:
+class Shard(NamedTuple):
     """One shard of a copy in memory."""
 
     channel_name: str
@@ -193,8 +191,7 @@ class Shard:
     shard_leader: int
 
 
-@dataclass(frozen=True)
-class ReplicaInfo:
+class ReplicaInfo(NamedTuple):
     """A copy of a collection in memory."""
 
     id: int
@@ -207,8 +204,7 @@ class ReplicaInfo:
 Group = ReplicaInfo
 
 
-@dataclass(frozen=True)
-class NodeInfo:
+class NodeInfo(NamedTuple):
     """A node of a resource group."""
 
     node_id: int
@@ -253,8 +249,7 @@ def _of(given: Any, name: str, default: Any) -> Any:
     return getattr(given, name, given)
 
 
-@dataclass(frozen=True)
-class ResourceGroupInfo:
+class ResourceGroupInfo(NamedTuple):
     """What a resource group is."""
 
     name: str
@@ -267,8 +262,7 @@ class ResourceGroupInfo:
     nodes: list[NodeInfo]
 
 
-@dataclass(frozen=True)
-class GrantItem:
+class GrantItem(NamedTuple):
     """One privilege of a role."""
 
     object: str
