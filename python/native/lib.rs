@@ -66,7 +66,7 @@ mod _native {
     #[pymodule_export]
     use crate::data::results::{QueryAnswer, SearchAnswer};
     #[pymodule_export]
-    use crate::data::rows::{Prepared, Schema, schema, to_json};
+    use crate::data::rows::{Prepared, Schema, schema};
     #[pymodule_export]
     use crate::data::write::{delete, insert, upsert};
     #[pymodule_export]

@@ -10,7 +10,6 @@ use pyo3::types::{PyDict, PyList};
 use serde::Serialize;
 
 use super::array::numpy_is_imported;
-use super::parameters::json;
 use super::row::{Columns, Fields, Row, is_columnar};
 use super::value::class;
 use super::verb::{Options, call};
@@ -168,12 +167,4 @@ fn let_others_run(py: Python<'_>, row: usize) {
     if row % ROWS_AT_A_TIME == ROWS_AT_A_TIME - 1 {
         py.detach(|| ());
     }
-}
-
-/// The text of a Python value as JSON.
-#[pyfunction]
-pub(crate) fn to_json(py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<String> {
-    json("value", value)
-        .map(|value| value.to_string())
-        .map_err(|failure| failure.into_exception(py))
 }
