@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use milvus_testkit::real::{
-    CERTIFICATES_VARIABLE, CloudFront, Milvus, MilvusLite, MilvusOptions, PYMILVUS,
-    PYTHON_VARIABLE, Python, Server, Shared, TlsMode,
+    CERTIFICATES_VARIABLE, CloudFront, Milvus, MilvusLite, MilvusOptions, Node, PYMILVUS,
+    PYTHON_VARIABLE, Python, RustSdk, Server, Shared, TlsMode,
 };
 use milvus_testkit::{Certificates, DIRECTORY_VARIABLE, Scratch};
 
@@ -49,10 +49,13 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// Downloads and unpacks what the servers need, without starting any.
+    /// Downloads, unpacks and builds what the servers and the official clients need, without starting any.
     pub(crate) fn install() -> anyhow::Result<()> {
         Python::prepare(PYMILVUS)?;
         Milvus::install()?;
+        Node::prepare()?;
+        // Here and not in the test that runs it, which has four minutes.
+        RustSdk::prepare()?;
         Ok(())
     }
 

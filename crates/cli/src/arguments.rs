@@ -10,8 +10,9 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
     add::AddArguments, completions::CompletionsArguments, demo::DemoArguments,
-    doctor::DoctorArguments, explain::ExplainArguments, list::ListArguments, ping::PingArguments,
-    remove::RemoveArguments, show::ShowArguments, top::TopArguments, version::VersionArguments,
+    doctor::DoctorArguments, explain::ExplainArguments, key::KeyArguments, list::ListArguments,
+    ping::PingArguments, remove::RemoveArguments, serve::ServeArguments, show::ShowArguments,
+    top::TopArguments, version::VersionArguments,
 };
 use crate::console::Console;
 use crate::exit;
@@ -91,6 +92,8 @@ pub(crate) enum Command {
     Version(VersionArguments),
     Completions(CompletionsArguments),
     Demo(DemoArguments),
+    Serve(ServeArguments),
+    Key(KeyArguments),
 }
 
 fn styles() -> Styles {
@@ -109,6 +112,7 @@ Examples:
   milvusctl add prod https://in01-0123.api.example.com --token-env PROD_TOKEN
   milvusctl doctor prod
   milvusctl list | jq -r '.connections[].alias'
+  milvusctl serve ./demo.db
 
 {}
 

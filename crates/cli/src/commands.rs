@@ -7,9 +7,11 @@ pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod ping;
 pub(crate) mod remove;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod top;
 pub(crate) mod version;
@@ -34,5 +36,7 @@ pub(crate) async fn run(arguments: Arguments, console: &mut Console) -> Result<E
         Command::Version(arguments) => version::run(&arguments, shared, console).await,
         Command::Completions(arguments) => completions::run(&arguments, console),
         Command::Demo(arguments) => demo::run(&arguments, console).await,
+        Command::Serve(arguments) => serve::run(&arguments, console).await,
+        Command::Key(arguments) => key::run(arguments, console).await,
     }
 }

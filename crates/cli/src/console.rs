@@ -157,6 +157,12 @@ impl Console {
             .is_some_and(|value| !value.is_empty())
     }
 
+    /// The secret of a variable that is there and not empty.
+    pub(crate) fn secret_variable(&self, name: &str) -> Option<SecretString> {
+        let value = self.variables.get(name)?.to_str()?;
+        (!value.is_empty()).then(|| SecretString::from(value))
+    }
+
     /// Columns of the terminal.
     pub(crate) fn width(&self) -> Option<usize> {
         self.width
@@ -200,6 +206,21 @@ impl Console {
             Format::Table => report.render(self.paint(&self.output)),
             Format::Json => {
                 let mut json = serde_json::to_string_pretty(report).map_err(|error| {
+                    Failure::new(Exit::Failed, "can't write the result as JSON", error)
+                })?;
+                json.push('\n');
+                json
+            }
+        };
+        Ok(self.output.write(&text)?)
+    }
+
+    /// Shows a report while the command goes on; as JSON it is one line, so that a reader knows where it ends.
+    pub(crate) fn announce(&mut self, report: &impl Report) -> Result<(), Failure> {
+        let text = match self.format() {
+            Format::Table => report.render(self.paint(&self.output)),
+            Format::Json => {
+                let mut json = serde_json::to_string(report).map_err(|error| {
                     Failure::new(Exit::Failed, "can't write the result as JSON", error)
                 })?;
                 json.push('\n');

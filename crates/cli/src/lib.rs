@@ -30,7 +30,8 @@ use failure::Failure;
 /// The program: the process's arguments, streams and environment.
 pub fn main() -> ExitCode {
     let mut console = Console::of_process();
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // `serve` answers on all cores; the commands themselves run on this thread.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     let exit = match runtime {

@@ -16,5 +16,5 @@ pub mod text;
 
 pub use engine::{Location, OpenError, Options};
 pub use error::{MilvusError, MilvusErrorKind};
-pub use service::{Embedded, EmbeddedService, open};
+pub use service::{ApiKey, Embedded, EmbeddedService, KeyDescription, generate_password, open};
 pub use storage::{Durability, LockHolder, StorageError};

@@ -64,6 +64,26 @@ pub type ClientTelemetryServiceServer<T> = GrpcServer<ClientTelemetryServiceRout
 /// Answers `grpc.health.v1.Health` with a `T`.
 pub type HealthServer<T> = GrpcServer<HealthRoutes<T>>;
 
+/// Who makes a call, as whatever put the service on a transport found out. It travels in the extensions of the request:
+/// [`Request::extensions`]. A call without one comes from this process itself, and nobody asked who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Caller {
+    user: Arc<str>,
+}
+
+impl Caller {
+    /// The user of this name.
+    pub fn new(user: impl Into<Arc<str>>) -> Self {
+        Self { user: user.into() }
+    }
+
+    /// The user's name.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+}
+
 /// Messages of a stream, one after the other; an error ends the stream with that status.
 pub type MessageStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 

@@ -10,6 +10,7 @@ pub(crate) struct Counters {
     pub(crate) calls: AtomicU64,
     pub(crate) calls_in_flight: AtomicU64,
     pub(crate) calls_unauthenticated: AtomicU64,
+    pub(crate) calls_refused: AtomicU64,
 }
 
 impl Counters {
@@ -50,6 +51,12 @@ impl Counters {
                 "counter",
                 "Calls refused for their credentials.",
                 &self.calls_unauthenticated,
+            ),
+            (
+                "milvus_server_calls_refused_total",
+                "counter",
+                "Calls refused because there were too many at once.",
+                &self.calls_refused,
             ),
         ];
         let row = |(name, kind, help, value): (&str, &str, &str, &AtomicU64)| {

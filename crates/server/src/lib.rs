@@ -30,4 +30,4 @@ mod tls;
 pub use authentication::Authenticate;
 pub use listener::Listen;
 pub use options::{ServeError, ServeOptions, ServerTls};
-pub use server::Server;
+pub use server::{Server, Stopped};

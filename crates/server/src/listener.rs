@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::task::{Context, Poll};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -72,19 +73,35 @@ impl Listener {
         }
     }
 
-    pub(crate) async fn accept(&self) -> io::Result<Incoming> {
+    pub(crate) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, _) = std::task::ready!(listener.poll_accept(context))?;
                 stream.set_nodelay(true)?;
-                Ok(Incoming::Tcp(stream))
+                Poll::Ready(Ok(Incoming::Tcp(stream)))
             }
-            Self::Unix { listener, .. } => listener
-                .accept()
-                .await
-                .map(|(stream, _)| Incoming::Unix(stream)),
+            Self::Unix { listener, .. } => {
+                let (stream, _) = std::task::ready!(listener.poll_accept(context))?;
+                Poll::Ready(Ok(Incoming::Unix(stream)))
+            }
         }
     }
+}
+
+/// The next connection of any of the listeners. They take turns: a flood on one does not keep the others waiting.
+pub(crate) async fn accept_any(listeners: &[Listener], turn: &mut usize) -> io::Result<Incoming> {
+    std::future::poll_fn(|context| {
+        *turn = turn.wrapping_add(1);
+        let first = *turn % listeners.len().max(1);
+        let (before, after) = listeners.split_at(first);
+        for listener in after.iter().chain(before) {
+            if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                return Poll::Ready(accepted);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn bind_unix(path: &Path) -> io::Result<Listener> {

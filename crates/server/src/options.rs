@@ -13,8 +13,8 @@ use crate::listener::Listen;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ServeOptions {
-    /// Where to listen.
-    pub listen: Listen,
+    /// Where to listen; each address is answered alike.
+    pub listen: Vec<Listen>,
     /// TLS; `None` for plain text. A Unix socket never uses it.
     pub tls: Option<ServerTls>,
     /// Who may call; `None` lets everybody, as a Milvus without authorization does.
@@ -23,6 +23,8 @@ pub struct ServeOptions {
     pub max_concurrent_streams: u32,
     /// Connections at once; one more is accepted and closed. Default 10,000.
     pub max_connections: usize,
+    /// Calls in flight at once; one more is refused with UNAVAILABLE, which every client may send again. Default 4,096.
+    pub max_calls: usize,
     /// How long calls in flight may go on after the stop signal. Default 10 s.
     pub drain_timeout: Duration,
 }
@@ -31,11 +33,12 @@ impl ServeOptions {
     /// Plain text, for everybody, with the default limits.
     pub fn new(listen: Listen) -> Self {
         Self {
-            listen,
+            listen: vec![listen],
             tls: None,
             authentication: None,
             max_concurrent_streams: 1_000,
             max_connections: 10_000,
+            max_calls: 4_096,
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -49,6 +52,7 @@ impl fmt::Debug for ServeOptions {
             .field("authentication", &self.authentication.is_some())
             .field("max_concurrent_streams", &self.max_concurrent_streams)
             .field("max_connections", &self.max_connections)
+            .field("max_calls", &self.max_calls)
             .field("drain_timeout", &self.drain_timeout)
             .finish()
     }

@@ -4,17 +4,28 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use tonic::body::Body;
 
+const UNAVAILABLE: &str = "14";
 const UNAUTHENTICATED: &str = "16";
 
-/// A gRPC refusal: a status and nothing else.
+/// The credentials are missing or wrong.
 pub(crate) fn unauthenticated(reason: &str) -> Response<Body> {
+    refusal(UNAUTHENTICATED, reason)
+}
+
+/// Nothing was done; the same call may succeed later.
+pub(crate) fn unavailable(reason: &str) -> Response<Body> {
+    refusal(UNAVAILABLE, reason)
+}
+
+/// A gRPC refusal: a status and nothing else.
+fn refusal(code: &'static str, reason: &str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(
         http::header::CONTENT_TYPE,
         HeaderValue::from_static("application/grpc"),
     );
-    headers.insert("grpc-status", HeaderValue::from_static(UNAUTHENTICATED));
+    headers.insert("grpc-status", HeaderValue::from_static(code));
     let encoded =
         percent_encoding::utf8_percent_encode(reason, percent_encoding::CONTROLS).to_string();
     if let Ok(message) = HeaderValue::try_from(encoded) {

@@ -19,14 +19,14 @@ use milvus_protocol::health::health_check_response::ServingStatus;
 use milvus_protocol::health::{HealthCheckRequest, HealthCheckResponse};
 use milvus_protocol::server::{Health, HealthServer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 use tower_service::Service;
 
 use crate::authentication::Gate;
 use crate::counters::{Counters, Held};
-use crate::listener::{Incoming, Listener};
+use crate::listener::{Incoming, Listener, accept_any};
 use crate::options::{ServeError, ServeOptions};
 use crate::{reply, tls};
 
@@ -43,7 +43,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server that listens and does not answer yet.
 pub struct Server {
-    listener: Listener,
+    listeners: Vec<Listener>,
     acceptor: Option<TlsAcceptor>,
     options: ServeOptions,
 }
@@ -51,7 +51,7 @@ pub struct Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("address", &self.address())
+            .field("addresses", &self.addresses())
             .finish_non_exhaustive()
     }
 }
@@ -60,29 +60,43 @@ impl Server {
     /// Listens. From now on connections are queued; they are answered by [`Server::run`].
     ///
     /// # Errors
-    /// When the address can't be listened on, or a TLS file can't be used.
+    /// When an address can't be listened on, or a TLS file can't be used; then none is listened on.
     pub async fn bind(options: ServeOptions) -> Result<Self, ServeError> {
         let acceptor = options.tls.as_ref().map(tls::acceptor).transpose()?;
-        let listener = Listener::bind(&options.listen).await?;
+        let mut listeners = Vec::new();
+        for listen in &options.listen {
+            listeners.push(Listener::bind(listen).await?);
+        }
         Ok(Self {
-            listener,
+            listeners,
             acceptor,
             options,
         })
     }
 
-    /// Where it listens, with the port that was found for port 0.
-    pub fn address(&self) -> String {
-        self.listener.address()
+    /// Where it listens, in the order of the options, with the port that was found for port 0.
+    pub fn addresses(&self) -> Vec<String> {
+        self.listeners.iter().map(Listener::address).collect()
     }
 
-    /// Where it listens, when that is TCP.
+    /// The first address.
+    pub fn address(&self) -> String {
+        self.listeners
+            .first()
+            .map(Listener::address)
+            .unwrap_or_default()
+    }
+
+    /// The first TCP address.
     pub fn socket_address(&self) -> Option<SocketAddr> {
-        self.listener.socket_address()
+        self.listeners.iter().find_map(Listener::socket_address)
     }
 
     /// Serves until `stop` ends, then drains. Dropping the future cuts everything at once.
-    pub async fn run<S>(self, service: S, stop: impl Future<Output = ()>)
+    ///
+    /// The service finds out whose a call is in the extensions of its request
+    /// ([`Caller`](milvus_protocol::server::Caller)), when the options ask for credentials.
+    pub async fn run<S>(self, service: S, stop: impl Future<Output = ()>) -> Stopped
     where
         S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>
             + Clone
@@ -92,7 +106,7 @@ impl Server {
         S::Future: Send,
     {
         let Self {
-            listener,
+            listeners,
             acceptor,
             options,
         } = self;
@@ -103,12 +117,14 @@ impl Server {
             counters: Counters::default(),
             stopped,
             max_concurrent_streams: options.max_concurrent_streams,
+            calls: Semaphore::new(options.max_calls.min(Semaphore::MAX_PERMITS)),
         });
         let mut connections = tokio::task::JoinSet::new();
         let mut stop = std::pin::pin!(stop);
+        let mut turn = 0;
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = accept_any(&listeners, &mut turn) => accepted,
                 Some(_) = connections.join_next() => continue,
                 () = &mut stop => break,
             };
@@ -131,17 +147,28 @@ impl Server {
                 service.clone(),
             ));
         }
-        drop(listener);
+        drop(listeners);
         // The receivers are the connections; without any there is nobody to tell.
         let _ = stopping.send(true);
         let drained = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(options.drain_timeout, drained)
-            .await
-            .is_err()
-        {
-            tracing::warn!("the drain deadline passed with calls in flight; they were cut");
+        let drained = tokio::time::timeout(options.drain_timeout, drained).await;
+        let calls_cut = match drained {
+            Ok(()) => 0,
+            Err(_) => shared.counters.calls_in_flight.load(Ordering::Relaxed),
+        };
+        if calls_cut > 0 {
+            tracing::warn!(calls_cut, "the drain deadline passed with calls in flight");
         }
+        Stopped { calls_cut }
     }
+}
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stopped {
+    /// Calls that were still in flight at the drain deadline, and got no answer.
+    pub calls_cut: u64,
 }
 
 struct Shared {
@@ -149,6 +176,7 @@ struct Shared {
     counters: Counters,
     stopped: watch::Receiver<bool>,
     max_concurrent_streams: u32,
+    calls: Semaphore,
 }
 
 async fn connection<S>(
@@ -222,7 +250,11 @@ where
     }
 }
 
-async fn answer<S>(request: Request<RequestBody>, shared: &Shared, mut service: S) -> Response<Body>
+async fn answer<S>(
+    mut request: Request<RequestBody>,
+    shared: &Shared,
+    mut service: S,
+) -> Response<Body>
 where
     S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>,
 {
@@ -237,15 +269,24 @@ where
         };
     }
     shared.counters.calls.fetch_add(1, Ordering::Relaxed);
-    let _in_flight = Held::new(&shared.counters.calls_in_flight);
-    if let Some(gate) = &shared.gate
-        && let Err(reason) = gate.admit(request.headers()).await
-    {
-        shared
-            .counters
-            .calls_unauthenticated
-            .fetch_add(1, Ordering::Relaxed);
-        return reply::unauthenticated(reason);
+    let counters = &shared.counters;
+    let Ok(_place) = shared.calls.try_acquire() else {
+        counters.calls_refused.fetch_add(1, Ordering::Relaxed);
+        return reply::unavailable(
+            "this server answers as many calls at once as it may; send the call again",
+        );
+    };
+    let _in_flight = Held::new(&counters.calls_in_flight);
+    if let Some(gate) = &shared.gate {
+        match gate.admit(request.headers()).await {
+            Ok(caller) => drop(request.extensions_mut().insert(caller)),
+            Err(reason) => {
+                counters
+                    .calls_unauthenticated
+                    .fetch_add(1, Ordering::Relaxed);
+                return reply::unauthenticated(reason);
+            }
+        }
     }
     if request.uri().path().starts_with("/grpc.health.v1.Health/") {
         let mut health = HealthServer::new(Serving);

@@ -10,7 +10,7 @@ use milvus_protocol::milvus::{
 };
 use milvus_protocol::rpc;
 use milvus_protocol::server::{MilvusService, MilvusServiceServer};
-use milvus_server::{Authenticate, Listen, ServeOptions, Server, ServerTls};
+use milvus_server::{Authenticate, Listen, ServeOptions, Server, ServerTls, Stopped};
 use milvus_testkit::{Certificates, Scratch};
 use milvus_transport::{
     ConnectFailure, Connection, ConnectionConfig, Credentials, ErrorKind, TlsOptions, parse_uri,
@@ -47,15 +47,19 @@ impl MilvusService for Slow {
 struct Root;
 
 impl Authenticate for Root {
-    fn verify_password(&self, user: &str, password: &str) -> bool {
-        (user, password) == ("root", "Milvus")
+    fn verify_password(&self, user: &str, password: &str) -> Option<u64> {
+        ((user, password) == ("root", "Milvus")).then_some(1)
+    }
+
+    fn password_revision(&self, user: &str) -> Option<u64> {
+        (user == "root").then_some(1)
     }
 }
 
 struct Running {
     address: String,
     stop: Option<oneshot::Sender<()>>,
-    task: tokio::task::JoinHandle<()>,
+    task: tokio::task::JoinHandle<Stopped>,
 }
 
 async fn start(options: ServeOptions, answer_after: Duration) -> Running {
@@ -218,30 +222,105 @@ async fn a_stop_lets_calls_in_flight_end() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     server.stop.take().unwrap().send(()).unwrap();
     assert_eq!(call.await.unwrap().unwrap().version, "v9");
-    tokio::time::timeout(Duration::from_secs(20), server.task)
+    let stopped = tokio::time::timeout(Duration::from_secs(20), server.task)
         .await
         .unwrap()
         .unwrap();
+    assert_eq!(stopped.calls_cut, 0);
+}
+
+#[tokio::test]
+async fn a_call_that_outlasts_the_drain_deadline_is_cut_and_counted() {
+    let mut options = tcp();
+    options.drain_timeout = Duration::from_millis(50);
+    let mut server = start(options, Duration::from_secs(300)).await;
+    let connection = Connection::connect("served", config(&format!("http://{}", server.address)))
+        .await
+        .unwrap();
+    let call = tokio::spawn({
+        let connection = connection.clone();
+        async move {
+            connection
+                .call(&rpc::GET_VERSION, GetVersionRequest {})
+                .await
+        }
+    });
+    while connection.status().calls_in_flight == 0 || !in_flight(&server.address, 1).await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    server.stop.take().unwrap().send(()).unwrap();
+    assert_eq!(server.task.await.unwrap().calls_cut, 1);
+    call.abort();
+}
+
+#[tokio::test]
+async fn more_calls_than_allowed_are_told_to_come_again() {
+    let mut options = tcp();
+    options.max_calls = 1;
+    let server = start(options, Duration::from_secs(300)).await;
+    let mut config = config(&format!("http://{}", server.address));
+    config.options.retry = false;
+    let connection = Connection::connect("served", config).await.unwrap();
+    let first = tokio::spawn({
+        let connection = connection.clone();
+        async move {
+            connection
+                .call(&rpc::GET_VERSION, GetVersionRequest {})
+                .await
+        }
+    });
+    while !in_flight(&server.address, 1).await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let refused = connection
+        .call(&rpc::SHOW_COLLECTIONS, Default::default())
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
+    assert!(
+        refused.to_string().contains("send the call again"),
+        "{refused}"
+    );
+    first.abort();
+}
+
+#[tokio::test]
+async fn several_addresses_are_answered_alike() {
+    let scratch = Scratch::new("served-twice").unwrap();
+    let path = scratch.path().join("milvus.sock");
+    let mut options = tcp();
+    options.listen.push(Listen::Unix(path.clone()));
+    let server = start(options, Duration::ZERO).await;
+    for _ in 0..3 {
+        for uri in [
+            format!("http://{}", server.address),
+            format!("unix:{}", path.display()),
+        ] {
+            assert_eq!(version(config(&uri)).await, "v9");
+        }
+    }
+}
+
+/// Whether `/metrics` tells of so many calls in flight.
+async fn in_flight(address: &str, calls: u64) -> bool {
+    let metrics = get(address, "/metrics").await;
+    metrics.contains(&format!("\nmilvus_server_calls_in_flight {calls}\n"))
+}
+
+async fn get(address: &str, path: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 #[tokio::test]
 async fn probes_and_prometheus_are_answered_over_http_1() {
     let server = start(tcp(), Duration::ZERO).await;
     version(config(&format!("http://{}", server.address))).await;
-    let get = async |path: &str| {
-        let mut stream = tokio::net::TcpStream::connect(&server.address)
-            .await
-            .unwrap();
-        stream
-            .write_all(
-                format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
-            )
-            .await
-            .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    };
+    let get = async |path: &str| get(&server.address, path).await;
     let health = get("/healthz").await;
     assert!(
         health.starts_with("HTTP/1.1 200") && health.ends_with("OK"),

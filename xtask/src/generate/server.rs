@@ -1,7 +1,8 @@
 //! The server side of every service: a trait to implement, and the way from a path to its methods.
 //!
-//! Invariant: every method of a trait has a default that answers UNIMPLEMENTED and names the call, so
-//! that a server offers exactly what it writes, and a call that the protocol gains breaks no server.
+//! Invariant: every method of a trait has a default that answers UNIMPLEMENTED and names the call (a server may
+//! say more about it: `not_offered`), so that a server offers exactly what it writes, and a call that the
+//! protocol gains breaks no server.
 
 use std::fmt::Write as _;
 
@@ -32,7 +33,12 @@ fn service_trait(code: &mut String, service: &Service) -> anyhow::Result<()> {
         code,
         "/// What answers the calls of `{package}.{name}`. A call whose method is not written is answered
          /// with UNIMPLEMENTED. Methods may be written as `async fn`.
-         pub trait {name}: Send + Sync + 'static {{"
+         pub trait {name}: Send + Sync + 'static {{
+             /// The answer to a call whose method is not written; `call` is its service and name,
+             /// `{name}/...`. A server that knows what to use instead says so here, with UNIMPLEMENTED.
+             fn not_offered(&self, call: &str) -> Status {{
+                 not_offered(call)
+             }}"
     )?;
     for method in &service.methods {
         let request = crate_path(package, &method.input_type)?;
@@ -58,7 +64,7 @@ fn service_trait(code: &mut String, service: &Service) -> anyhow::Result<()> {
              fn {function}(&self, request: Request<{request}>)
                  -> impl Future<Output = Result<Response<{response}>, Status>> + Send {{
                  let _ = request;
-                 ready(Err(not_offered(\"{name}/{proto_name}\")))
+                 ready(Err(self.not_offered(\"{name}/{proto_name}\")))
              }}"
         )?;
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::program::{Program, steady};
 use milvusctl::Exit;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "add",
     "list",
     "show",
@@ -17,6 +17,8 @@ const COMMANDS: [&str; 11] = [
     "version",
     "completions",
     "demo",
+    "serve",
+    "key",
 ];
 
 async fn help(arguments: &[&str]) -> String {

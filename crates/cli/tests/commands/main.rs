@@ -12,3 +12,5 @@ mod help;
 mod process;
 mod profile_file;
 mod program;
+#[cfg(unix)]
+mod serving;

@@ -1,8 +1,11 @@
-//! Users, roles, grants and privilege groups. Kept and changed here; the server in front decides with them who may call what.
-//! Inside a process nothing is refused: who can open the files can read them.
+//! Users, API keys, roles, grants and privilege groups. What they allow is decided in `privileges`.
+//!
+//! Invariant: no secret is kept as it is: passwords as Argon2 hashes, keys (256 random bits) as BLAKE2 digests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+use super::privileges::{ADMIN_ROLE, PUBLIC_ROLE};
 
 /// A user. The password is kept as an Argon2 hash in PHC form only.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -22,6 +25,26 @@ impl fmt::Debug for UserRecord {
         f.debug_struct("UserRecord")
             .field("name", &self.name)
             .field("roles", &self.roles)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An API key: whoever shows it calls as its user.
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct KeyRecord {
+    pub(crate) name: String,
+    pub(crate) user: String,
+    /// BLAKE2b-256 of the key, in hexadecimal digits. A key is random enough that its digest can't be searched for.
+    pub(crate) digest: String,
+    #[serde(default)]
+    pub(crate) created: u64,
+}
+
+impl fmt::Debug for KeyRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRecord")
+            .field("name", &self.name)
+            .field("user", &self.user)
             .finish_non_exhaustive()
     }
 }
@@ -61,10 +84,18 @@ pub(crate) struct Access {
     pub(crate) users: BTreeMap<String, UserRecord>,
     pub(crate) roles: BTreeMap<String, RoleRecord>,
     pub(crate) groups: BTreeMap<String, PrivilegeGroupRecord>,
+    /// By digest, as a call looks for them.
+    pub(crate) keys: BTreeMap<String, KeyRecord>,
 }
 
 /// The roles that always exist.
-pub(crate) const BUILT_IN_ROLES: [&str; 2] = ["admin", "public"];
+pub(crate) const BUILT_IN_ROLES: [&str; 2] = [ADMIN_ROLE, PUBLIC_ROLE];
+/// What Milvus grants to everybody: object type and privilege, on everything.
+pub(crate) const PUBLIC_GRANTS: [(&str, &str); 3] = [
+    ("Global", "DescribeCollection"),
+    ("Global", "ListAliases"),
+    ("Collection", "IndexDetail"),
+];
 /// The user that always exists.
 pub(crate) const ROOT: &str = "root";
 
@@ -80,6 +111,9 @@ impl Access {
         } else if key.starts_with(b"group/") {
             let record: PrivilegeGroupRecord = serde_json::from_slice(value)?;
             self.groups.insert(record.name.clone(), record);
+        } else if key.starts_with(b"key/") {
+            let record: KeyRecord = serde_json::from_slice(value)?;
+            self.keys.insert(record.digest.clone(), record);
         }
         Ok(())
     }

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::access::{BUILT_IN_ROLES, PrivilegeGroupRecord, ROOT, RoleRecord, UserRecord};
+use super::access::{
+    BUILT_IN_ROLES, GrantRecord, KeyRecord, PUBLIC_GRANTS, PrivilegeGroupRecord, ROOT, RoleRecord,
+    UserRecord,
+};
+use super::privileges::PUBLIC_ROLE;
 use super::{Catalog, CollectionRecord, DEFAULT_DATABASE, DatabaseRecord};
 use crate::error::{MilvusError, MilvusErrorKind};
 use crate::storage::{Table, Write};
@@ -42,13 +46,12 @@ impl Catalog {
         }
         for name in BUILT_IN_ROLES {
             if !self.access.roles.contains_key(name) {
-                self.put_role(
-                    RoleRecord {
-                        name: name.to_owned(),
-                        ..RoleRecord::default()
-                    },
-                    writes,
-                )?;
+                let record = RoleRecord {
+                    name: name.to_owned(),
+                    grants: built_in_grants(name),
+                    ..RoleRecord::default()
+                };
+                self.put_role(record, writes)?;
             }
         }
         if !self.access.users.contains_key(ROOT) {
@@ -173,8 +176,39 @@ impl Catalog {
         Ok(())
     }
 
-    /// Removes a user.
+    /// Adds an API key.
+    pub(crate) fn put_key(
+        &mut self,
+        record: KeyRecord,
+        writes: &mut Vec<Write>,
+    ) -> Result<(), MilvusError> {
+        let key = format!("key/{}", record.name).into_bytes();
+        writes.push(put(Table::Access, key, &record)?);
+        Arc::make_mut(&mut self.access)
+            .keys
+            .insert(record.digest.clone(), record);
+        Ok(())
+    }
+
+    /// Removes the API keys that are chosen.
+    pub(crate) fn remove_keys(
+        &mut self,
+        is_chosen: impl Fn(&KeyRecord) -> bool,
+        writes: &mut Vec<Write>,
+    ) {
+        Arc::make_mut(&mut self.access).keys.retain(|_, record| {
+            let stays = !is_chosen(record);
+            if !stays {
+                let key = format!("key/{}", record.name).into_bytes();
+                writes.push(Write::Remove(Table::Access, key));
+            }
+            stays
+        });
+    }
+
+    /// Removes a user and the user's API keys.
     pub(crate) fn remove_user(&mut self, name: &str, writes: &mut Vec<Write>) {
+        self.remove_keys(|key| key.user == name, writes);
         writes.push(Write::Remove(
             Table::Access,
             format!("user/{name}").into_bytes(),
@@ -233,6 +267,19 @@ impl Catalog {
         ));
         Arc::make_mut(&mut self.access).groups.remove(name);
     }
+}
+
+fn built_in_grants(role: &str) -> std::collections::BTreeSet<GrantRecord> {
+    let public = PUBLIC_GRANTS.iter().filter(|_| role == PUBLIC_ROLE);
+    public
+        .map(|(object, privilege)| GrantRecord {
+            object: (*object).to_owned(),
+            object_name: "*".to_owned(),
+            database: "*".to_owned(),
+            privilege: (*privilege).to_owned(),
+            grantor: ROOT.to_owned(),
+        })
+        .collect()
 }
 
 /// Removes everything that is stored under a collection's number but its record.

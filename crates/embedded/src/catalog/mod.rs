@@ -8,17 +8,23 @@ mod changes;
 mod collection;
 mod index;
 mod names;
+mod privileges;
 mod schema;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub(crate) use access::ROOT;
-pub(crate) use access::{Access, GrantRecord, PrivilegeGroupRecord, RoleRecord, UserRecord};
+pub(crate) use access::{
+    Access, GrantRecord, KeyRecord, PrivilegeGroupRecord, RoleRecord, UserRecord,
+};
 pub(crate) use changes::remove_rows;
 pub(crate) use collection::{CollectionRecord, LoadState, PartitionRecord};
 pub(crate) use index::{IndexRecord, check_index, default_metric, metric_supports};
 pub(crate) use names::check_name;
+pub(crate) use privileges::{
+    Needed, ObjectKind, canonical_privilege, is_built_in_group, is_privilege, kind_of_grant,
+};
 pub(crate) use schema::{
     DataType, DefaultValue, FieldRecord, FunctionKind, FunctionRecord, check_schema,
 };

@@ -2,11 +2,15 @@
 
 use milvus_protocol::common::Status;
 use milvus_protocol::milvus::*;
+use milvus_protocol::server::Caller;
 
 use super::Embedded;
 use super::answer::Call;
 use super::users::{refuse, user};
-use crate::catalog::{GrantRecord, PrivilegeGroupRecord, ROOT, RoleRecord, UserRecord, check_name};
+use crate::catalog::{
+    GrantRecord, ObjectKind, PrivilegeGroupRecord, ROOT, RoleRecord, UserRecord,
+    canonical_privilege, check_name, is_built_in_group, is_privilege, kind_of_grant,
+};
 use crate::engine::Draft;
 use crate::error::MilvusError;
 
@@ -16,6 +20,11 @@ fn role<'a>(draft: &'a Draft<'_>, name: &str) -> Result<&'a RoleRecord, MilvusEr
             "not found the role, maybe the role isn't existed or internal system error: {name}"
         ))
     })
+}
+
+/// Who grants.
+fn grantor(caller: Option<&Caller>) -> String {
+    caller.map_or(ROOT, Caller::user).to_owned()
 }
 
 impl Embedded {
@@ -176,6 +185,21 @@ impl Embedded {
         Ok(answer)
     }
 
+    /// A privilege or group as it is kept. A misspelled one would be a grant that never allows anything.
+    fn known_privilege(&self, name: &str) -> Result<String, MilvusError> {
+        let state = self.engine.state();
+        let is_known = is_privilege(name)
+            || is_built_in_group(name)
+            || state.catalog.access.groups.contains_key(name);
+        if is_known {
+            Ok(canonical_privilege(name).to_owned())
+        } else {
+            Err(MilvusError::invalid(format!(
+                "not found the privilege name[{name}]"
+            )))
+        }
+    }
+
     async fn change_grant(
         &self,
         role_name: String,
@@ -211,24 +235,27 @@ impl Embedded {
                 .as_ref()
                 .map_or("", |entity| entity.db_name.as_str()),
         );
+        let grantor = grantor(call.caller.as_ref());
         let entity = call.message.entity.unwrap_or_default();
+        let privilege = entity
+            .grantor
+            .unwrap_or_default()
+            .privilege
+            .unwrap_or_default()
+            .name;
+        let object = entity.object.unwrap_or_default().name;
+        if ObjectKind::parse(&object).is_none() {
+            return Err(MilvusError::invalid(format!(
+                "not found the object type[name: {object}], supported object types: [Global Collection User]"
+            )));
+        }
         let grant = GrantRecord {
-            object: entity.object.unwrap_or_default().name,
+            object,
             object_name: entity.object_name,
             database,
-            privilege: entity
-                .grantor
-                .unwrap_or_default()
-                .privilege
-                .unwrap_or_default()
-                .name,
-            grantor: ROOT.to_owned(),
+            privilege: self.known_privilege(&privilege)?,
+            grantor,
         };
-        if grant.privilege.is_empty() || grant.object.is_empty() {
-            return Err(MilvusError::invalid(
-                "a grant needs a privilege, an object type and an object name",
-            ));
-        }
         self.change_grant(entity.role.unwrap_or_default().name, grant, add)
             .await
     }
@@ -239,6 +266,7 @@ impl Embedded {
     ) -> Result<Status, MilvusError> {
         let add = call.message.r#type == OperatePrivilegeType::Grant as i32;
         let database = call.database(&call.message.db_name);
+        let grantor = grantor(call.caller.as_ref());
         let request = call.message;
         let privilege = request
             .grantor
@@ -246,20 +274,14 @@ impl Embedded {
             .privilege
             .unwrap_or_default()
             .name;
-        if privilege.is_empty() {
-            return Err(MilvusError::invalid("a grant needs a privilege"));
-        }
-        let object = if request.collection_name == "*" {
-            "Global"
-        } else {
-            "Collection"
-        };
+        let privilege = self.known_privilege(&privilege)?;
+        let object = kind_of_grant(&privilege, &request.collection_name).name();
         let grant = GrantRecord {
             object: object.to_owned(),
             object_name: request.collection_name,
             database,
             privilege,
-            grantor: ROOT.to_owned(),
+            grantor,
         };
         self.change_grant(request.role.unwrap_or_default().name, grant, add)
             .await

@@ -2,6 +2,7 @@
 
 use milvus_protocol::common::Status;
 use milvus_protocol::milvus::*;
+use milvus_protocol::server::Caller;
 use tonic::{Request, Response};
 
 use crate::error::MilvusError;
@@ -99,9 +100,11 @@ pub(super) fn respond<A: Answer>(
     }))
 }
 
-/// A request with the database that its metadata names.
+/// A request with the database that its metadata names, and who makes it.
 pub(super) struct Call<M> {
     pub(super) message: M,
+    /// `None` inside this process, where nobody asks.
+    pub(super) caller: Option<Caller>,
     metadata_database: String,
 }
 
@@ -114,9 +117,15 @@ impl<M> Call<M> {
             .unwrap_or_default()
             .to_owned();
         Self {
+            caller: request.extensions().get::<Caller>().cloned(),
             message: request.into_inner(),
             metadata_database,
         }
+    }
+
+    /// The database of the metadata, or the empty string.
+    pub(super) fn metadata_database(&self) -> &str {
+        &self.metadata_database
     }
 
     /// The database that the message names, else that of the metadata, else the default one.

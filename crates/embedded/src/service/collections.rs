@@ -154,7 +154,11 @@ impl Embedded {
             let loaded = record.load != LoadState::Released;
             let named = call.message.collection_names.is_empty()
                 || call.message.collection_names.contains(&record.name);
-            if !named || (only_loaded && !loaded) {
+            let is_visible = call.caller.as_ref().is_none_or(|caller| {
+                let access = &state.catalog.access;
+                access.sees_collection(caller.user(), &database, &record.name)
+            });
+            if !named || !is_visible || (only_loaded && !loaded) {
                 continue;
             }
             answer.collection_names.push(record.name.clone());

@@ -2,11 +2,12 @@
 
 use milvus_protocol::common::Status;
 use milvus_protocol::milvus::*;
+use milvus_protocol::server::Caller;
 
 use super::Embedded;
 use super::answer::Call;
 use super::parameters::{alter, to_map, to_pairs};
-use crate::catalog::{DatabaseRecord, check_name};
+use crate::catalog::{Catalog, DatabaseRecord, check_name};
 use crate::error::MilvusError;
 
 impl Embedded {
@@ -51,11 +52,14 @@ impl Embedded {
 
     pub(super) async fn on_list_databases(
         &self,
-        _call: Call<ListDatabasesRequest>,
+        call: Call<ListDatabasesRequest>,
     ) -> Result<ListDatabasesResponse, MilvusError> {
         let state = self.engine.state();
         let mut answer = ListDatabasesResponse::default();
         for record in state.catalog.databases() {
+            if !is_visible(&state.catalog, call.caller.as_ref(), &record.name) {
+                continue;
+            }
             answer.db_names.push(record.name.clone());
             answer.created_timestamp.push(record.created);
             answer.db_ids.push(record.id as i64);
@@ -95,4 +99,15 @@ impl Embedded {
             ..DescribeDatabaseResponse::default()
         })
     }
+}
+
+/// Milvus shows a caller the databases in which something is granted to them.
+fn is_visible(catalog: &Catalog, caller: Option<&Caller>, database: &str) -> bool {
+    caller.is_none_or(|caller| {
+        catalog.access.is_administrator(caller.user())
+            || catalog
+                .access
+                .own_grants_of(caller.user())
+                .any(|grant| grant.database == "*" || grant.database == database)
+    })
 }

@@ -107,21 +107,25 @@ impl Embedded {
         self.flush_collections(ids?).await?;
         let now = self.engine.clock().now();
         let seconds = crate::engine::physical_milliseconds(now) / 1000;
-        let empty = |names: &[String]| {
-            names
-                .iter()
-                .map(|name| (name.clone(), LongArray::default()))
-                .collect::<HashMap<_, _>>()
+        let state = self.engine.state();
+        let files = |name: &String| {
+            let record = state.catalog.collection(&database, name).ok()?;
+            let ids: Vec<i64> = segments(&state, record)
+                .map(|(_, view)| view.segment.id as i64)
+                .collect();
+            // The Node client can't read a map whose value is an empty message, so a collection without files is left out.
+            (!ids.is_empty()).then(|| (name.clone(), LongArray { data: ids }))
         };
+        let files: HashMap<_, _> = names.iter().filter_map(files).collect();
         Ok(FlushResponse {
-            db_name: database,
-            coll_seg_i_ds: empty(&names),
-            flush_coll_seg_i_ds: empty(&names),
+            coll_seg_i_ds: files.clone(),
+            flush_coll_seg_i_ds: files,
             coll_seal_times: names
                 .iter()
                 .map(|name| (name.clone(), seconds as i64))
                 .collect(),
             coll_flush_ts: names.iter().map(|name| (name.clone(), now)).collect(),
+            db_name: database,
             ..FlushResponse::default()
         })
     }

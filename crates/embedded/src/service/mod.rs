@@ -5,13 +5,16 @@
 
 mod access;
 mod aliases;
+mod alternatives;
 mod answer;
+mod authorization;
 mod collections;
 mod databases;
 mod deleting;
 mod field_data;
 mod filters;
 mod indexes;
+mod keys;
 mod loading;
 mod maintenance;
 mod parameters;
@@ -25,6 +28,8 @@ mod users;
 mod writing;
 
 use std::sync::Arc;
+
+pub use keys::{ApiKey, KeyDescription, generate_password};
 
 use milvus_protocol::server::MilvusServiceServer;
 use tokio::sync::Semaphore;
@@ -68,6 +73,11 @@ impl Embedded {
     /// The service: clonable, answers `http::Request`s of gRPC with `http::Response`s, in process or behind a port. Needs a tokio runtime.
     pub fn service(&self) -> EmbeddedService {
         MilvusServiceServer::new(self.clone())
+    }
+
+    /// Tells other processes that find the database taken where it is served: their error names the address.
+    pub fn announce(&self, served_at: &str) {
+        self.engine.store().announce(served_at);
     }
 
     /// Runs work that may block or take long away from the async threads.

@@ -2,10 +2,12 @@
 //!
 //! Passwords arrive as base64 and are kept as Argon2 hashes only; no message and no log line ever shows one.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::LazyLock;
+
 use argon2::Argon2;
-use argon2::password_hash::{
-    PasswordHash, PasswordHasher, PasswordVerifier, SaltString, rand_core::OsRng,
-};
+use argon2::password_hash::rand_core::{OsRng, RngCore as _};
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use base64::Engine as _;
 use milvus_protocol::common::Status;
 use milvus_protocol::milvus::*;
@@ -51,6 +53,20 @@ fn verify(password: &str, hash: &str) -> bool {
     })
 }
 
+/// The hash of a password that nobody has.
+static UNKNOWN_USER: LazyLock<String> = LazyLock::new(|| {
+    let mut password = [0; 16];
+    OsRng.fill_bytes(&mut password);
+    hash(&format!("{password:?}")).unwrap_or_default()
+});
+
+/// The salt is new with each password, and with it the number.
+fn revision(record: &UserRecord) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    record.password_hash.hash(&mut hasher);
+    hasher.finish()
+}
+
 pub(super) fn user<'a>(draft: &'a Draft<'_>, name: &str) -> Result<&'a UserRecord, MilvusError> {
     draft
         .catalog()
@@ -61,26 +77,30 @@ pub(super) fn user<'a>(draft: &'a Draft<'_>, name: &str) -> Result<&'a UserRecor
 }
 
 impl Embedded {
-    /// Whether the password is the user's. Takes tens of milliseconds, by design of the hash: cache successes, and call it off the async threads.
-    pub fn verify_password(&self, user: &str, password: &str) -> bool {
+    /// The revision of the user's password when it is this one, `None` when it isn't. Takes tens of milliseconds, by design
+    /// of the hash, for unknown users as well: remember successes for as long as [`Embedded::password_revision`] stays
+    /// the same, and call it off the async threads.
+    pub fn verify_password(&self, user: &str, password: &str) -> Option<u64> {
         let state = self.engine.state();
-        state
-            .catalog
-            .access
-            .users
-            .get(user)
-            .is_some_and(|record| verify(password, &record.password_hash))
+        let Some(record) = state.catalog.access.users.get(user) else {
+            // As long as for a user that exists, so that the time doesn't tell who does.
+            verify(password, &UNKNOWN_USER);
+            return None;
+        };
+        verify(password, &record.password_hash).then(|| revision(record))
+    }
+
+    /// A number that is another one after each change of the user's password; `None` when there is no such user, or no
+    /// password. Cheap.
+    pub fn password_revision(&self, user: &str) -> Option<u64> {
+        let state = self.engine.state();
+        let record = state.catalog.access.users.get(user)?;
+        (!record.password_hash.is_empty()).then(|| revision(record))
     }
 
     /// Whether the user has a password at all; a new database's `root` has none until [`Embedded::set_password`].
     pub fn has_password(&self, user: &str) -> bool {
-        self.engine
-            .state()
-            .catalog
-            .access
-            .users
-            .get(user)
-            .is_some_and(|record| !record.password_hash.is_empty())
+        self.password_revision(user).is_some()
     }
 
     /// Sets a user's password without asking for the old one: for the first start of a server.
@@ -150,14 +170,14 @@ impl Embedded {
             .get(&name)
             .map(|record| record.password_hash.clone());
         let known = known.ok_or_else(|| refuse(format!("user not found: {name}")))?;
-        let checked = known.clone();
+        let (checked, whose) = (known.clone(), name.clone());
         let password_hash = self
             .blocking(move |_| {
                 // A user without a password (a fresh root) takes the first one from whoever holds the files.
                 if !checked.is_empty() && !verify(&old, &checked) {
                     return Err(MilvusError::new(
                         MilvusErrorKind::NotAuthenticated,
-                        "old password not correct",
+                        format!("old password not correct for {whose}"),
                     ));
                 }
                 hash(&new)

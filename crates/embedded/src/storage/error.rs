@@ -11,8 +11,8 @@ use super::LockHolder;
 pub enum StorageError {
     /// Another process has the database open.
     #[error(
-        "{} is open in another process ({holder}). An embedded database belongs to one process at a time: close it there, or share it with `milvusctl serve {}` and connect to that port instead",
-        path.display(), path.display()
+        "{} is open in another process ({holder}). An embedded database belongs to one process at a time: {}",
+        path.display(), holder.advice(path)
     )]
     Locked {
         /// The folder of the database.

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::StorageError;
+use super::{StorageError, Store};
 
 /// Who has a database open, as told by its `lock` file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -16,6 +16,9 @@ pub struct LockHolder {
     /// Name of the program.
     #[serde(default)]
     pub program: String,
+    /// Where it serves the database; empty when it doesn't.
+    #[serde(default)]
+    pub served_at: String,
 }
 
 impl LockHolder {
@@ -26,6 +29,19 @@ impl LockHolder {
         Self {
             pid: std::process::id(),
             program: program.unwrap_or_default(),
+            served_at: String::new(),
+        }
+    }
+
+    /// What somebody may do who finds the database taken.
+    pub(crate) fn advice(&self, path: &Path) -> String {
+        if self.served_at.is_empty() {
+            format!(
+                "close it there, or share it with `milvusctl serve {}` and connect to that port instead",
+                path.display()
+            )
+        } else {
+            format!("it is served there: connect to {} instead", self.served_at)
         }
     }
 }
@@ -43,7 +59,7 @@ impl fmt::Display for LockHolder {
 /// The lock is held for as long as this value lives; the kernel releases it when the process ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
-    _file: File,
+    file: File,
 }
 
 impl FolderLock {
@@ -74,12 +90,30 @@ impl FolderLock {
             }
             Err(TryLockError::Error(source)) => return Err(failed("lock the database")(source)),
         }
-        // The text is for people only. A disk that is too full to take it must still open, to be read and emptied.
-        let text = serde_json::to_string(&LockHolder::this_process()).unwrap_or_default();
+        let lock = Self { file };
+        lock.describe(&LockHolder::this_process());
+        Ok(lock)
+    }
+
+    /// The text is for people only. A disk that is too full to take it must still open, to be read and emptied.
+    fn describe(&self, holder: &LockHolder) {
+        let text = serde_json::to_string(holder).unwrap_or_default();
+        let mut file = &self.file;
         let _ = file
             .set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(text.as_bytes()));
-        Ok(Self { _file: file })
+    }
+}
+
+impl Store {
+    /// Tells other processes, which find the database taken, where it is served.
+    pub(crate) fn announce(&self, served_at: &str) {
+        if let Some(lock) = &self.folder_lock {
+            lock.describe(&LockHolder {
+                served_at: served_at.to_owned(),
+                ..LockHolder::this_process()
+            });
+        }
     }
 }

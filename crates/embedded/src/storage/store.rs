@@ -97,7 +97,7 @@ pub(crate) struct Store {
     file_health: Arc<FileHealth>,
     inner: Mutex<Inner>,
     unsynced: AtomicBool,
-    _lock: Option<FolderLock>,
+    pub(super) folder_lock: Option<FolderLock>,
 }
 
 impl Store {
@@ -138,7 +138,7 @@ impl Store {
                 health: Health::Good,
             }),
             unsynced: AtomicBool::new(false),
-            _lock: lock,
+            folder_lock: lock,
         };
         store.read_meta()?;
         // The names themselves must survive a crash before anything in them is acknowledged.

@@ -10,6 +10,11 @@ use ::std::sync::Arc;
 /// What answers the calls of `grpc.health.v1.Health`. A call whose method is not written is answered
 /// with UNIMPLEMENTED. Methods may be written as `async fn`.
 pub trait Health: Send + Sync + 'static {
+    /// The answer to a call whose method is not written; `call` is its service and name,
+    /// `Health/...`. A server that knows what to use instead says so here, with UNIMPLEMENTED.
+    fn not_offered(&self, call: &str) -> Status {
+        not_offered(call)
+    }
     /// Answers `Check`.
     fn check(
         &self,
@@ -18,7 +23,7 @@ pub trait Health: Send + Sync + 'static {
         Output = Result<Response<crate::generated::health::HealthCheckResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("Health/Check")))
+        ready(Err(self.not_offered("Health/Check")))
     }
     /// Answers `Watch`.
     fn watch(
@@ -31,7 +36,7 @@ pub trait Health: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("Health/Watch")))
+        ready(Err(self.not_offered("Health/Watch")))
     }
 }
 /// From the paths of `grpc.health.v1.Health` to the methods of `T`.
@@ -64,6 +69,11 @@ impl<T: Health> Routes for HealthRoutes<T> {
 /// What answers the calls of `milvus.proto.milvus.ClientTelemetryService`. A call whose method is not written is answered
 /// with UNIMPLEMENTED. Methods may be written as `async fn`.
 pub trait ClientTelemetryService: Send + Sync + 'static {
+    /// The answer to a call whose method is not written; `call` is its service and name,
+    /// `ClientTelemetryService/...`. A server that knows what to use instead says so here, with UNIMPLEMENTED.
+    fn not_offered(&self, call: &str) -> Status {
+        not_offered(call)
+    }
     /// Answers `ClientHeartbeat`.
     fn client_heartbeat(
         &self,
@@ -75,7 +85,7 @@ pub trait ClientTelemetryService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("ClientTelemetryService/ClientHeartbeat")))
+        ready(Err(self.not_offered("ClientTelemetryService/ClientHeartbeat")))
     }
     /// Answers `GetClientTelemetry`.
     fn get_client_telemetry(
@@ -88,7 +98,7 @@ pub trait ClientTelemetryService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("ClientTelemetryService/GetClientTelemetry")))
+        ready(Err(self.not_offered("ClientTelemetryService/GetClientTelemetry")))
     }
     /// Answers `PushClientCommand`.
     fn push_client_command(
@@ -101,7 +111,7 @@ pub trait ClientTelemetryService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("ClientTelemetryService/PushClientCommand")))
+        ready(Err(self.not_offered("ClientTelemetryService/PushClientCommand")))
     }
     /// Answers `DeleteClientCommand`.
     fn delete_client_command(
@@ -114,7 +124,7 @@ pub trait ClientTelemetryService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("ClientTelemetryService/DeleteClientCommand")))
+        ready(Err(self.not_offered("ClientTelemetryService/DeleteClientCommand")))
     }
 }
 /// From the paths of `milvus.proto.milvus.ClientTelemetryService` to the methods of `T`.
@@ -161,6 +171,11 @@ impl<T: ClientTelemetryService> Routes for ClientTelemetryServiceRoutes<T> {
 /// What answers the calls of `milvus.proto.milvus.MilvusService`. A call whose method is not written is answered
 /// with UNIMPLEMENTED. Methods may be written as `async fn`.
 pub trait MilvusService: Send + Sync + 'static {
+    /// The answer to a call whose method is not written; `call` is its service and name,
+    /// `MilvusService/...`. A server that knows what to use instead says so here, with UNIMPLEMENTED.
+    fn not_offered(&self, call: &str) -> Status {
+        not_offered(call)
+    }
     /// Answers `CreateCollection`.
     fn create_collection(
         &self,
@@ -169,7 +184,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CreateCollection")))
+        ready(Err(self.not_offered("MilvusService/CreateCollection")))
     }
     /// Answers `DropCollection`.
     fn drop_collection(
@@ -179,7 +194,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DropCollection")))
+        ready(Err(self.not_offered("MilvusService/DropCollection")))
     }
     /// Answers `HasCollection`.
     fn has_collection(
@@ -189,7 +204,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::BoolResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/HasCollection")))
+        ready(Err(self.not_offered("MilvusService/HasCollection")))
     }
     /// Answers `LoadCollection`.
     fn load_collection(
@@ -199,7 +214,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/LoadCollection")))
+        ready(Err(self.not_offered("MilvusService/LoadCollection")))
     }
     /// Answers `ReleaseCollection`.
     fn release_collection(
@@ -209,7 +224,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ReleaseCollection")))
+        ready(Err(self.not_offered("MilvusService/ReleaseCollection")))
     }
     /// Answers `DescribeCollection`.
     fn describe_collection(
@@ -222,7 +237,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DescribeCollection")))
+        ready(Err(self.not_offered("MilvusService/DescribeCollection")))
     }
     /// Answers `BatchDescribeCollection`.
     fn batch_describe_collection(
@@ -235,7 +250,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/BatchDescribeCollection")))
+        ready(Err(self.not_offered("MilvusService/BatchDescribeCollection")))
     }
     /// Answers `GetCollectionStatistics`.
     fn get_collection_statistics(
@@ -248,7 +263,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetCollectionStatistics")))
+        ready(Err(self.not_offered("MilvusService/GetCollectionStatistics")))
     }
     /// Answers `ShowCollections`.
     fn show_collections(
@@ -261,7 +276,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ShowCollections")))
+        ready(Err(self.not_offered("MilvusService/ShowCollections")))
     }
     /// Answers `RenameCollection`.
     fn rename_collection(
@@ -271,7 +286,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/RenameCollection")))
+        ready(Err(self.not_offered("MilvusService/RenameCollection")))
     }
     /// Answers `AlterCollection`.
     fn alter_collection(
@@ -281,7 +296,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AlterCollection")))
+        ready(Err(self.not_offered("MilvusService/AlterCollection")))
     }
     /// Answers `AlterCollectionField`.
     fn alter_collection_field(
@@ -291,7 +306,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AlterCollectionField")))
+        ready(Err(self.not_offered("MilvusService/AlterCollectionField")))
     }
     /// Answers `AddCollectionField`.
     fn add_collection_field(
@@ -301,7 +316,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AddCollectionField")))
+        ready(Err(self.not_offered("MilvusService/AddCollectionField")))
     }
     /// Answers `AddCollectionStructField`.
     fn add_collection_struct_field(
@@ -311,7 +326,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AddCollectionStructField")))
+        ready(Err(self.not_offered("MilvusService/AddCollectionStructField")))
     }
     /// Answers `AlterCollectionSchema`.
     fn alter_collection_schema(
@@ -324,7 +339,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AlterCollectionSchema")))
+        ready(Err(self.not_offered("MilvusService/AlterCollectionSchema")))
     }
     /// Answers `AddCollectionFunction`.
     fn add_collection_function(
@@ -334,7 +349,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AddCollectionFunction")))
+        ready(Err(self.not_offered("MilvusService/AddCollectionFunction")))
     }
     /// Answers `AlterCollectionFunction`.
     fn alter_collection_function(
@@ -344,7 +359,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AlterCollectionFunction")))
+        ready(Err(self.not_offered("MilvusService/AlterCollectionFunction")))
     }
     /// Answers `DropCollectionFunction`.
     fn drop_collection_function(
@@ -354,7 +369,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DropCollectionFunction")))
+        ready(Err(self.not_offered("MilvusService/DropCollectionFunction")))
     }
     /// Answers `TruncateCollection`.
     fn truncate_collection(
@@ -367,7 +382,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/TruncateCollection")))
+        ready(Err(self.not_offered("MilvusService/TruncateCollection")))
     }
     /// Answers `GetLoadingProgress`.
     fn get_loading_progress(
@@ -380,7 +395,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetLoadingProgress")))
+        ready(Err(self.not_offered("MilvusService/GetLoadingProgress")))
     }
     /// Answers `GetLoadState`.
     fn get_load_state(
@@ -390,7 +405,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::GetLoadStateResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetLoadState")))
+        ready(Err(self.not_offered("MilvusService/GetLoadState")))
     }
     /// Answers `Prewarm`.
     fn prewarm(
@@ -400,7 +415,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::PrewarmResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/Prewarm")))
+        ready(Err(self.not_offered("MilvusService/Prewarm")))
     }
     /// Answers `DescribePrewarmTask`.
     fn describe_prewarm_task(
@@ -413,7 +428,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DescribePrewarmTask")))
+        ready(Err(self.not_offered("MilvusService/DescribePrewarmTask")))
     }
     /// Answers `CreateAlias`.
     fn create_alias(
@@ -423,7 +438,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CreateAlias")))
+        ready(Err(self.not_offered("MilvusService/CreateAlias")))
     }
     /// Answers `DropAlias`.
     fn drop_alias(
@@ -433,7 +448,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DropAlias")))
+        ready(Err(self.not_offered("MilvusService/DropAlias")))
     }
     /// Answers `AlterAlias`.
     fn alter_alias(
@@ -443,7 +458,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AlterAlias")))
+        ready(Err(self.not_offered("MilvusService/AlterAlias")))
     }
     /// Answers `DescribeAlias`.
     fn describe_alias(
@@ -456,7 +471,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DescribeAlias")))
+        ready(Err(self.not_offered("MilvusService/DescribeAlias")))
     }
     /// Answers `ListAliases`.
     fn list_aliases(
@@ -466,7 +481,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::ListAliasesResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListAliases")))
+        ready(Err(self.not_offered("MilvusService/ListAliases")))
     }
     /// Answers `CreatePartition`.
     fn create_partition(
@@ -476,7 +491,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CreatePartition")))
+        ready(Err(self.not_offered("MilvusService/CreatePartition")))
     }
     /// Answers `DropPartition`.
     fn drop_partition(
@@ -486,7 +501,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DropPartition")))
+        ready(Err(self.not_offered("MilvusService/DropPartition")))
     }
     /// Answers `HasPartition`.
     fn has_partition(
@@ -496,7 +511,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::BoolResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/HasPartition")))
+        ready(Err(self.not_offered("MilvusService/HasPartition")))
     }
     /// Answers `LoadPartitions`.
     fn load_partitions(
@@ -506,7 +521,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/LoadPartitions")))
+        ready(Err(self.not_offered("MilvusService/LoadPartitions")))
     }
     /// Answers `ReleasePartitions`.
     fn release_partitions(
@@ -516,7 +531,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ReleasePartitions")))
+        ready(Err(self.not_offered("MilvusService/ReleasePartitions")))
     }
     /// Answers `GetPartitionStatistics`.
     fn get_partition_statistics(
@@ -529,7 +544,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetPartitionStatistics")))
+        ready(Err(self.not_offered("MilvusService/GetPartitionStatistics")))
     }
     /// Answers `ShowPartitions`.
     fn show_partitions(
@@ -542,7 +557,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ShowPartitions")))
+        ready(Err(self.not_offered("MilvusService/ShowPartitions")))
     }
     /// Answers `CreateNamespace`.
     fn create_namespace(
@@ -555,7 +570,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CreateNamespace")))
+        ready(Err(self.not_offered("MilvusService/CreateNamespace")))
     }
     /// Answers `DescribeNamespace`.
     fn describe_namespace(
@@ -568,7 +583,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DescribeNamespace")))
+        ready(Err(self.not_offered("MilvusService/DescribeNamespace")))
     }
     /// Answers `ListNamespaces`.
     fn list_namespaces(
@@ -581,7 +596,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListNamespaces")))
+        ready(Err(self.not_offered("MilvusService/ListNamespaces")))
     }
     /// Answers `DropNamespace`.
     fn drop_namespace(
@@ -594,7 +609,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DropNamespace")))
+        ready(Err(self.not_offered("MilvusService/DropNamespace")))
     }
     /// Answers `HasNamespace`.
     fn has_namespace(
@@ -604,7 +619,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::HasNamespaceResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/HasNamespace")))
+        ready(Err(self.not_offered("MilvusService/HasNamespace")))
     }
     /// Answers `GetNamespaceStats`.
     fn get_namespace_stats(
@@ -617,7 +632,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetNamespaceStats")))
+        ready(Err(self.not_offered("MilvusService/GetNamespaceStats")))
     }
     /// Answers `CreateDatabase`.
     fn create_database(
@@ -627,7 +642,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CreateDatabase")))
+        ready(Err(self.not_offered("MilvusService/CreateDatabase")))
     }
     /// Answers `DropDatabase`.
     fn drop_database(
@@ -637,7 +652,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DropDatabase")))
+        ready(Err(self.not_offered("MilvusService/DropDatabase")))
     }
     /// Answers `ListDatabases`.
     fn list_databases(
@@ -650,7 +665,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListDatabases")))
+        ready(Err(self.not_offered("MilvusService/ListDatabases")))
     }
     /// Answers `AlterDatabase`.
     fn alter_database(
@@ -660,7 +675,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AlterDatabase")))
+        ready(Err(self.not_offered("MilvusService/AlterDatabase")))
     }
     /// Answers `DescribeDatabase`.
     fn describe_database(
@@ -673,7 +688,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DescribeDatabase")))
+        ready(Err(self.not_offered("MilvusService/DescribeDatabase")))
     }
     /// Answers `CreateIndex`.
     fn create_index(
@@ -683,7 +698,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CreateIndex")))
+        ready(Err(self.not_offered("MilvusService/CreateIndex")))
     }
     /// Answers `AlterIndex`.
     fn alter_index(
@@ -693,7 +708,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AlterIndex")))
+        ready(Err(self.not_offered("MilvusService/AlterIndex")))
     }
     /// Answers `DescribeIndex`.
     fn describe_index(
@@ -706,7 +721,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DescribeIndex")))
+        ready(Err(self.not_offered("MilvusService/DescribeIndex")))
     }
     /// Answers `GetIndexStatistics`.
     fn get_index_statistics(
@@ -719,7 +734,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetIndexStatistics")))
+        ready(Err(self.not_offered("MilvusService/GetIndexStatistics")))
     }
     /// Answers `GetIndexState`.
     fn get_index_state(
@@ -732,7 +747,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetIndexState")))
+        ready(Err(self.not_offered("MilvusService/GetIndexState")))
     }
     /// Answers `GetIndexBuildProgress`.
     fn get_index_build_progress(
@@ -745,7 +760,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetIndexBuildProgress")))
+        ready(Err(self.not_offered("MilvusService/GetIndexBuildProgress")))
     }
     /// Answers `DropIndex`.
     fn drop_index(
@@ -755,7 +770,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DropIndex")))
+        ready(Err(self.not_offered("MilvusService/DropIndex")))
     }
     /// Answers `ListIndexedSegment`.
     fn list_indexed_segment(
@@ -768,7 +783,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListIndexedSegment")))
+        ready(Err(self.not_offered("MilvusService/ListIndexedSegment")))
     }
     /// Answers `DescribeSegmentIndexData`.
     fn describe_segment_index_data(
@@ -781,7 +796,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DescribeSegmentIndexData")))
+        ready(Err(self.not_offered("MilvusService/DescribeSegmentIndexData")))
     }
     /// Answers `Insert`.
     fn insert(
@@ -791,7 +806,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::MutationResult>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/Insert")))
+        ready(Err(self.not_offered("MilvusService/Insert")))
     }
     /// Answers `Upsert`.
     fn upsert(
@@ -801,7 +816,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::MutationResult>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/Upsert")))
+        ready(Err(self.not_offered("MilvusService/Upsert")))
     }
     /// Answers `Delete`.
     fn delete(
@@ -811,7 +826,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::MutationResult>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/Delete")))
+        ready(Err(self.not_offered("MilvusService/Delete")))
     }
     /// Answers `Flush`.
     fn flush(
@@ -821,7 +836,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::FlushResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/Flush")))
+        ready(Err(self.not_offered("MilvusService/Flush")))
     }
     /// Answers `FlushAll`.
     fn flush_all(
@@ -831,7 +846,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::FlushAllResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/FlushAll")))
+        ready(Err(self.not_offered("MilvusService/FlushAll")))
     }
     /// Answers `GetFlushState`.
     fn get_flush_state(
@@ -844,7 +859,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetFlushState")))
+        ready(Err(self.not_offered("MilvusService/GetFlushState")))
     }
     /// Answers `GetFlushAllState`.
     fn get_flush_all_state(
@@ -857,7 +872,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetFlushAllState")))
+        ready(Err(self.not_offered("MilvusService/GetFlushAllState")))
     }
     /// Answers `Import`.
     fn import(
@@ -867,7 +882,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::ImportResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/Import")))
+        ready(Err(self.not_offered("MilvusService/Import")))
     }
     /// Answers `GetImportState`.
     fn get_import_state(
@@ -880,7 +895,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetImportState")))
+        ready(Err(self.not_offered("MilvusService/GetImportState")))
     }
     /// Answers `ListImportTasks`.
     fn list_import_tasks(
@@ -893,7 +908,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListImportTasks")))
+        ready(Err(self.not_offered("MilvusService/ListImportTasks")))
     }
     /// Answers `Search`.
     fn search(
@@ -903,7 +918,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::SearchResults>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/Search")))
+        ready(Err(self.not_offered("MilvusService/Search")))
     }
     /// Answers `HybridSearch`.
     fn hybrid_search(
@@ -913,7 +928,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::SearchResults>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/HybridSearch")))
+        ready(Err(self.not_offered("MilvusService/HybridSearch")))
     }
     /// Answers `Query`.
     fn query(
@@ -923,7 +938,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::QueryResults>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/Query")))
+        ready(Err(self.not_offered("MilvusService/Query")))
     }
     /// Answers `CalcDistance`.
     fn calc_distance(
@@ -933,7 +948,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::CalcDistanceResults>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CalcDistance")))
+        ready(Err(self.not_offered("MilvusService/CalcDistance")))
     }
     /// Answers `RunAnalyzer`.
     fn run_analyzer(
@@ -943,7 +958,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::RunAnalyzerResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/RunAnalyzer")))
+        ready(Err(self.not_offered("MilvusService/RunAnalyzer")))
     }
     /// Answers `ComputePhraseMatchSlop`.
     fn compute_phrase_match_slop(
@@ -956,7 +971,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ComputePhraseMatchSlop")))
+        ready(Err(self.not_offered("MilvusService/ComputePhraseMatchSlop")))
     }
     /// Answers `GetPersistentSegmentInfo`.
     fn get_persistent_segment_info(
@@ -969,7 +984,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetPersistentSegmentInfo")))
+        ready(Err(self.not_offered("MilvusService/GetPersistentSegmentInfo")))
     }
     /// Answers `GetQuerySegmentInfo`.
     fn get_query_segment_info(
@@ -982,7 +997,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetQuerySegmentInfo")))
+        ready(Err(self.not_offered("MilvusService/GetQuerySegmentInfo")))
     }
     /// Answers `GetReplicas`.
     fn get_replicas(
@@ -992,7 +1007,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::GetReplicasResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetReplicas")))
+        ready(Err(self.not_offered("MilvusService/GetReplicas")))
     }
     /// Answers `LoadBalance`.
     fn load_balance(
@@ -1002,7 +1017,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/LoadBalance")))
+        ready(Err(self.not_offered("MilvusService/LoadBalance")))
     }
     /// Answers `ManualCompaction`.
     fn manual_compaction(
@@ -1015,7 +1030,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ManualCompaction")))
+        ready(Err(self.not_offered("MilvusService/ManualCompaction")))
     }
     /// Answers `GetCompactionState`.
     fn get_compaction_state(
@@ -1028,7 +1043,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetCompactionState")))
+        ready(Err(self.not_offered("MilvusService/GetCompactionState")))
     }
     /// Answers `GetCompactionStateWithPlans`.
     fn get_compaction_state_with_plans(
@@ -1041,7 +1056,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetCompactionStateWithPlans")))
+        ready(Err(self.not_offered("MilvusService/GetCompactionStateWithPlans")))
     }
     /// Answers `CreateCredential`.
     fn create_credential(
@@ -1051,7 +1066,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CreateCredential")))
+        ready(Err(self.not_offered("MilvusService/CreateCredential")))
     }
     /// Answers `UpdateCredential`.
     fn update_credential(
@@ -1061,7 +1076,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/UpdateCredential")))
+        ready(Err(self.not_offered("MilvusService/UpdateCredential")))
     }
     /// Answers `DeleteCredential`.
     fn delete_credential(
@@ -1071,7 +1086,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DeleteCredential")))
+        ready(Err(self.not_offered("MilvusService/DeleteCredential")))
     }
     /// Answers `ListCredUsers`.
     fn list_cred_users(
@@ -1084,7 +1099,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListCredUsers")))
+        ready(Err(self.not_offered("MilvusService/ListCredUsers")))
     }
     /// Answers `AddUserTags`.
     fn add_user_tags(
@@ -1094,7 +1109,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AddUserTags")))
+        ready(Err(self.not_offered("MilvusService/AddUserTags")))
     }
     /// Answers `DeleteUserTags`.
     fn delete_user_tags(
@@ -1104,7 +1119,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DeleteUserTags")))
+        ready(Err(self.not_offered("MilvusService/DeleteUserTags")))
     }
     /// Answers `GetUserTags`.
     fn get_user_tags(
@@ -1114,7 +1129,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::GetUserTagsResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetUserTags")))
+        ready(Err(self.not_offered("MilvusService/GetUserTags")))
     }
     /// Answers `ListUsersWithTag`.
     fn list_users_with_tag(
@@ -1127,7 +1142,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListUsersWithTag")))
+        ready(Err(self.not_offered("MilvusService/ListUsersWithTag")))
     }
     /// Answers `CreateRole`.
     fn create_role(
@@ -1137,7 +1152,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CreateRole")))
+        ready(Err(self.not_offered("MilvusService/CreateRole")))
     }
     /// Answers `AlterRole`.
     fn alter_role(
@@ -1147,7 +1162,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AlterRole")))
+        ready(Err(self.not_offered("MilvusService/AlterRole")))
     }
     /// Answers `DropRole`.
     fn drop_role(
@@ -1157,7 +1172,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DropRole")))
+        ready(Err(self.not_offered("MilvusService/DropRole")))
     }
     /// Answers `OperateUserRole`.
     fn operate_user_role(
@@ -1167,7 +1182,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/OperateUserRole")))
+        ready(Err(self.not_offered("MilvusService/OperateUserRole")))
     }
     /// Answers `SelectRole`.
     fn select_role(
@@ -1177,7 +1192,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::SelectRoleResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/SelectRole")))
+        ready(Err(self.not_offered("MilvusService/SelectRole")))
     }
     /// Answers `SelectUser`.
     fn select_user(
@@ -1187,7 +1202,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::SelectUserResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/SelectUser")))
+        ready(Err(self.not_offered("MilvusService/SelectUser")))
     }
     /// Answers `OperatePrivilege`.
     fn operate_privilege(
@@ -1197,7 +1212,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/OperatePrivilege")))
+        ready(Err(self.not_offered("MilvusService/OperatePrivilege")))
     }
     /// Answers `OperatePrivilegeV2`.
     fn operate_privilege_v2(
@@ -1207,7 +1222,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/OperatePrivilegeV2")))
+        ready(Err(self.not_offered("MilvusService/OperatePrivilegeV2")))
     }
     /// Answers `SelectGrant`.
     fn select_grant(
@@ -1217,7 +1232,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::SelectGrantResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/SelectGrant")))
+        ready(Err(self.not_offered("MilvusService/SelectGrant")))
     }
     /// Answers `BackupRBAC`.
     fn backup_rbac(
@@ -1230,7 +1245,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/BackupRBAC")))
+        ready(Err(self.not_offered("MilvusService/BackupRBAC")))
     }
     /// Answers `RestoreRBAC`.
     fn restore_rbac(
@@ -1240,7 +1255,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/RestoreRBAC")))
+        ready(Err(self.not_offered("MilvusService/RestoreRBAC")))
     }
     /// Answers `CreatePrivilegeGroup`.
     fn create_privilege_group(
@@ -1250,7 +1265,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CreatePrivilegeGroup")))
+        ready(Err(self.not_offered("MilvusService/CreatePrivilegeGroup")))
     }
     /// Answers `DropPrivilegeGroup`.
     fn drop_privilege_group(
@@ -1260,7 +1275,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DropPrivilegeGroup")))
+        ready(Err(self.not_offered("MilvusService/DropPrivilegeGroup")))
     }
     /// Answers `ListPrivilegeGroups`.
     fn list_privilege_groups(
@@ -1273,7 +1288,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListPrivilegeGroups")))
+        ready(Err(self.not_offered("MilvusService/ListPrivilegeGroups")))
     }
     /// Answers `OperatePrivilegeGroup`.
     fn operate_privilege_group(
@@ -1283,7 +1298,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/OperatePrivilegeGroup")))
+        ready(Err(self.not_offered("MilvusService/OperatePrivilegeGroup")))
     }
     /// Answers `CreateRowPolicy`.
     fn create_row_policy(
@@ -1293,7 +1308,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CreateRowPolicy")))
+        ready(Err(self.not_offered("MilvusService/CreateRowPolicy")))
     }
     /// Answers `DropRowPolicy`.
     fn drop_row_policy(
@@ -1303,7 +1318,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DropRowPolicy")))
+        ready(Err(self.not_offered("MilvusService/DropRowPolicy")))
     }
     /// Answers `ListRowPolicies`.
     fn list_row_policies(
@@ -1316,7 +1331,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListRowPolicies")))
+        ready(Err(self.not_offered("MilvusService/ListRowPolicies")))
     }
     /// Answers `CreateResourceGroup`.
     fn create_resource_group(
@@ -1326,7 +1341,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CreateResourceGroup")))
+        ready(Err(self.not_offered("MilvusService/CreateResourceGroup")))
     }
     /// Answers `DropResourceGroup`.
     fn drop_resource_group(
@@ -1336,7 +1351,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DropResourceGroup")))
+        ready(Err(self.not_offered("MilvusService/DropResourceGroup")))
     }
     /// Answers `UpdateResourceGroups`.
     fn update_resource_groups(
@@ -1346,7 +1361,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/UpdateResourceGroups")))
+        ready(Err(self.not_offered("MilvusService/UpdateResourceGroups")))
     }
     /// Answers `TransferNode`.
     fn transfer_node(
@@ -1356,7 +1371,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/TransferNode")))
+        ready(Err(self.not_offered("MilvusService/TransferNode")))
     }
     /// Answers `TransferReplica`.
     fn transfer_replica(
@@ -1366,7 +1381,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/TransferReplica")))
+        ready(Err(self.not_offered("MilvusService/TransferReplica")))
     }
     /// Answers `ListResourceGroups`.
     fn list_resource_groups(
@@ -1379,7 +1394,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListResourceGroups")))
+        ready(Err(self.not_offered("MilvusService/ListResourceGroups")))
     }
     /// Answers `DescribeResourceGroup`.
     fn describe_resource_group(
@@ -1392,7 +1407,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DescribeResourceGroup")))
+        ready(Err(self.not_offered("MilvusService/DescribeResourceGroup")))
     }
     /// Answers `AddFileResource`.
     fn add_file_resource(
@@ -1402,7 +1417,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AddFileResource")))
+        ready(Err(self.not_offered("MilvusService/AddFileResource")))
     }
     /// Answers `RemoveFileResource`.
     fn remove_file_resource(
@@ -1412,7 +1427,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/RemoveFileResource")))
+        ready(Err(self.not_offered("MilvusService/RemoveFileResource")))
     }
     /// Answers `ListFileResources`.
     fn list_file_resources(
@@ -1425,7 +1440,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListFileResources")))
+        ready(Err(self.not_offered("MilvusService/ListFileResources")))
     }
     /// Answers `CreateSnapshot`.
     fn create_snapshot(
@@ -1435,7 +1450,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CreateSnapshot")))
+        ready(Err(self.not_offered("MilvusService/CreateSnapshot")))
     }
     /// Answers `DropSnapshot`.
     fn drop_snapshot(
@@ -1445,7 +1460,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DropSnapshot")))
+        ready(Err(self.not_offered("MilvusService/DropSnapshot")))
     }
     /// Answers `ListSnapshots`.
     fn list_snapshots(
@@ -1458,7 +1473,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListSnapshots")))
+        ready(Err(self.not_offered("MilvusService/ListSnapshots")))
     }
     /// Answers `DescribeSnapshot`.
     fn describe_snapshot(
@@ -1471,7 +1486,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DescribeSnapshot")))
+        ready(Err(self.not_offered("MilvusService/DescribeSnapshot")))
     }
     /// Answers `RestoreSnapshot`.
     fn restore_snapshot(
@@ -1484,7 +1499,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/RestoreSnapshot")))
+        ready(Err(self.not_offered("MilvusService/RestoreSnapshot")))
     }
     /// Answers `RestoreExternalSnapshot`.
     fn restore_external_snapshot(
@@ -1497,7 +1512,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/RestoreExternalSnapshot")))
+        ready(Err(self.not_offered("MilvusService/RestoreExternalSnapshot")))
     }
     /// Answers `ExportSnapshot`.
     fn export_snapshot(
@@ -1510,7 +1525,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ExportSnapshot")))
+        ready(Err(self.not_offered("MilvusService/ExportSnapshot")))
     }
     /// Answers `GetExportSnapshotState`.
     fn get_export_snapshot_state(
@@ -1523,7 +1538,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetExportSnapshotState")))
+        ready(Err(self.not_offered("MilvusService/GetExportSnapshotState")))
     }
     /// Answers `GetRestoreSnapshotState`.
     fn get_restore_snapshot_state(
@@ -1536,7 +1551,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetRestoreSnapshotState")))
+        ready(Err(self.not_offered("MilvusService/GetRestoreSnapshotState")))
     }
     /// Answers `ListRestoreSnapshotJobs`.
     fn list_restore_snapshot_jobs(
@@ -1549,7 +1564,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListRestoreSnapshotJobs")))
+        ready(Err(self.not_offered("MilvusService/ListRestoreSnapshotJobs")))
     }
     /// Answers `PinSnapshotData`.
     fn pin_snapshot_data(
@@ -1562,7 +1577,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/PinSnapshotData")))
+        ready(Err(self.not_offered("MilvusService/PinSnapshotData")))
     }
     /// Answers `UnpinSnapshotData`.
     fn unpin_snapshot_data(
@@ -1572,7 +1587,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/UnpinSnapshotData")))
+        ready(Err(self.not_offered("MilvusService/UnpinSnapshotData")))
     }
     /// Answers `BatchUpdateManifest`.
     fn batch_update_manifest(
@@ -1582,7 +1597,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/BatchUpdateManifest")))
+        ready(Err(self.not_offered("MilvusService/BatchUpdateManifest")))
     }
     /// Answers `RefreshExternalCollection`.
     fn refresh_external_collection(
@@ -1595,7 +1610,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/RefreshExternalCollection")))
+        ready(Err(self.not_offered("MilvusService/RefreshExternalCollection")))
     }
     /// Answers `GetRefreshExternalCollectionProgress`.
     fn get_refresh_external_collection_progress(
@@ -1612,7 +1627,9 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetRefreshExternalCollectionProgress")))
+        ready(
+            Err(self.not_offered("MilvusService/GetRefreshExternalCollectionProgress")),
+        )
     }
     /// Answers `ListRefreshExternalCollectionJobs`.
     fn list_refresh_external_collection_jobs(
@@ -1629,7 +1646,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ListRefreshExternalCollectionJobs")))
+        ready(Err(self.not_offered("MilvusService/ListRefreshExternalCollectionJobs")))
     }
     /// Answers `ReplicateMessage`.
     fn replicate_message(
@@ -1642,7 +1659,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/ReplicateMessage")))
+        ready(Err(self.not_offered("MilvusService/ReplicateMessage")))
     }
     /// Answers `UpdateReplicateConfiguration`.
     fn update_replicate_configuration(
@@ -1652,7 +1669,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::common::Status>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/UpdateReplicateConfiguration")))
+        ready(Err(self.not_offered("MilvusService/UpdateReplicateConfiguration")))
     }
     /// Answers `GetReplicateConfiguration`.
     fn get_replicate_configuration(
@@ -1665,7 +1682,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetReplicateConfiguration")))
+        ready(Err(self.not_offered("MilvusService/GetReplicateConfiguration")))
     }
     /// Answers `GetReplicateInfo`.
     fn get_replicate_info(
@@ -1678,7 +1695,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetReplicateInfo")))
+        ready(Err(self.not_offered("MilvusService/GetReplicateInfo")))
     }
     /// Answers `CreateReplicateStream`.
     fn create_replicate_stream(
@@ -1691,7 +1708,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CreateReplicateStream")))
+        ready(Err(self.not_offered("MilvusService/CreateReplicateStream")))
     }
     /// Answers `DumpMessages`.
     fn dump_messages(
@@ -1704,7 +1721,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/DumpMessages")))
+        ready(Err(self.not_offered("MilvusService/DumpMessages")))
     }
     /// Answers `Connect`.
     fn connect(
@@ -1714,7 +1731,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::ConnectResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/Connect")))
+        ready(Err(self.not_offered("MilvusService/Connect")))
     }
     /// Answers `GetVersion`.
     fn get_version(
@@ -1724,7 +1741,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::GetVersionResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetVersion")))
+        ready(Err(self.not_offered("MilvusService/GetVersion")))
     }
     /// Answers `CheckHealth`.
     fn check_health(
@@ -1734,7 +1751,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::CheckHealthResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/CheckHealth")))
+        ready(Err(self.not_offered("MilvusService/CheckHealth")))
     }
     /// Answers `GetComponentStates`.
     fn get_component_states(
@@ -1744,7 +1761,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::ComponentStates>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetComponentStates")))
+        ready(Err(self.not_offered("MilvusService/GetComponentStates")))
     }
     /// Answers `GetMetrics`.
     fn get_metrics(
@@ -1754,7 +1771,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::GetMetricsResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/GetMetrics")))
+        ready(Err(self.not_offered("MilvusService/GetMetrics")))
     }
     /// Answers `AllocTimestamp`.
     fn alloc_timestamp(
@@ -1767,7 +1784,7 @@ pub trait MilvusService: Send + Sync + 'static {
         >,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/AllocTimestamp")))
+        ready(Err(self.not_offered("MilvusService/AllocTimestamp")))
     }
     /// Answers `RegisterLink`.
     fn register_link(
@@ -1777,7 +1794,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::RegisterLinkResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/RegisterLink")))
+        ready(Err(self.not_offered("MilvusService/RegisterLink")))
     }
     /// Answers `Dummy`.
     fn dummy(
@@ -1787,7 +1804,7 @@ pub trait MilvusService: Send + Sync + 'static {
         Output = Result<Response<crate::generated::milvus::DummyResponse>, Status>,
     > + Send {
         let _ = request;
-        ready(Err(not_offered("MilvusService/Dummy")))
+        ready(Err(self.not_offered("MilvusService/Dummy")))
     }
 }
 /// From the paths of `milvus.proto.milvus.MilvusService` to the methods of `T`.

@@ -27,7 +27,9 @@ mod cloud_front;
 mod configuration;
 mod lite;
 mod milvus;
+mod node;
 mod python;
+mod rust_sdk;
 
 use std::env;
 use std::path::PathBuf;
@@ -35,7 +37,9 @@ use std::path::PathBuf;
 pub use cloud_front::CloudFront;
 pub use lite::MilvusLite;
 pub use milvus::{Milvus, MilvusOptions, TlsMode};
+pub use node::Node;
 pub use python::{MILVUS_SERVER, PYMILVUS, Python, Requirements};
+pub use rust_sdk::RustSdk;
 
 use crate::certificates::{CLOUD_SERVER_NAME, Certificates, Identity};
 
