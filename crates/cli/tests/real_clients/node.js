@@ -142,7 +142,8 @@ const main = async () => {
     }
     assert.strictEqual(ids.size, 46);
     const hits = new Set();
-    const search = { collection_name: 'notes', anns_field: 'dense', data: [9, 1, 2, 3], batchSize: 7, limit: 20, output_fields: ['n'] };
+    // This client gives the id only when it is asked for.
+    const search = { collection_name: 'notes', anns_field: 'dense', data: [9, 1, 2, 3], batchSize: 7, limit: 20, output_fields: ['id'] };
     for await (const page of await c.searchIterator(search)) {
       page.forEach((hit) => hits.add(String(hit.id)));
     }
@@ -174,21 +175,25 @@ const main = async () => {
     succeeded(await c.createRole({ roleName: 'node_role' }), 'create role');
     succeeded(await c.addUserToRole({ username: 'node_user', roleName: 'node_role' }), 'grant role');
     const user = connect('node_user', 'secret-of-node');
-    await fails(() => user.loadCollection({ collection_name: 'notes' }), 'permission deny to node_user');
+    await fails(() => user.loadCollectionAsync({ collection_name: 'notes' }), 'permission deny to node_user');
     succeeded(
       await c.grantPrivilege({ roleName: 'node_role', object: 'Collection', objectName: 'notes', privilegeName: 'Load' }),
       'grant'
     );
-    succeeded(await user.loadCollection({ collection_name: 'notes' }), 'load by user');
+    succeeded(await user.loadCollectionAsync({ collection_name: 'notes' }), 'load by user');
     const grants = await c.listGrants({ roleName: 'node_role' });
     assert.strictEqual(grants.entities[0].grantor.privilege.name, 'Load');
     succeeded(
       await c.updateUser({ username: 'node_user', oldPassword: 'secret-of-node', newPassword: 'another-secret' }),
       'update user'
     );
-    await fails(() => user.loadCollection({ collection_name: 'notes' }), 'auth check failure');
+    await fails(() => user.loadCollectionAsync({ collection_name: 'notes' }), 'auth check failure');
     await user.closeConnection();
-    succeeded(await c.dropRole({ roleName: 'node_role', force_drop: true }), 'drop role');
+    succeeded(
+      await c.revokePrivilege({ roleName: 'node_role', object: 'Collection', objectName: 'notes', privilegeName: 'Load' }),
+      'revoke'
+    );
+    succeeded(await c.dropRole({ roleName: 'node_role' }), 'drop role');
     succeeded(await c.deleteUser({ username: 'node_user' }), 'delete user');
   });
 

@@ -16,7 +16,8 @@ from pymilvus import (
 
 uri, password_file, *ca = sys.argv[1:]
 password = open(password_file).read()
-tls = {"secure": True, "ca_pem_path": ca[0]} if ca else {}
+# With one-way TLS this client takes its authorities from nowhere else.
+tls = {"secure": True, "server_pem_path": ca[0]} if ca else {}
 
 
 def connect(user="root", password=password, **options):

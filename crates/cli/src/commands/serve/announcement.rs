@@ -98,7 +98,13 @@ impl Announcement {
             rust.push_str(&format!(".user(\"root\").password_file({file:?})"));
         }
         if self.tls {
-            python.push_str(", secure=True, ca_pem_path=\"ca.pem\"");
+            // With one-way TLS PyMilvus takes its authorities from `server_pem_path` only.
+            let python_ca = if self.client_certificates {
+                "ca_pem_path"
+            } else {
+                "server_pem_path"
+            };
+            python.push_str(&format!(", secure=True, {python_ca}=\"ca.pem\""));
             rust.push_str(".ca_pem_path(\"ca.pem\")");
         }
         if self.client_certificates {

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::error::Error;
+use std::result::Result;
 
 use milvus::v2::prelude::*;
 use serde_json::json;
@@ -13,7 +14,11 @@ type Done = Result<(), Box<dyn Error>>;
 const NOTES: &str = "rust_notes";
 
 fn check(what: &str, holds: bool) -> Done {
-    if holds { Ok(()) } else { Err(what.to_owned().into()) }
+    if holds {
+        Ok(())
+    } else {
+        Err(what.to_owned().into())
+    }
 }
 
 fn fails<T>(outcome: Result<T, milvus::v2::error::Error>, words: &str) -> Done {
@@ -24,8 +29,14 @@ fn fails<T>(outcome: Result<T, milvus::v2::error::Error>, words: &str) -> Done {
     }
 }
 
-async fn connect(uri: &str, user: &str, password: &str) -> Result<ClientV2, milvus::v2::error::Error> {
-    let config = ConnectConfig::new().uri(uri).token(format!("{user}:{password}"));
+async fn connect(
+    uri: &str,
+    user: &str,
+    password: &str,
+) -> Result<ClientV2, milvus::v2::error::Error> {
+    let config = ConnectConfig::new()
+        .uri(uri)
+        .token(format!("{user}:{password}"));
     ClientV2::new(&config).await
 }
 
@@ -36,7 +47,12 @@ fn vector(seed: i64) -> Vec<f32> {
 async fn collection(client: &ClientV2) -> Done {
     let schema = CollectionSchema::new()
         .enable_dynamic_field(true)
-        .add_field(FieldSchema::new().name("id").data_type(DataType::Int64).primary_key(true))
+        .add_field(
+            FieldSchema::new()
+                .name("id")
+                .data_type(DataType::Int64)
+                .primary_key(true),
+        )
         .add_field(
             FieldSchema::new()
                 .name("text")
@@ -44,8 +60,17 @@ async fn collection(client: &ClientV2) -> Done {
                 .max_length(200)
                 .enable_analyzer(true),
         )
-        .add_field(FieldSchema::new().name("dense").data_type(DataType::FloatVector).dimension(4))
-        .add_field(FieldSchema::new().name("words").data_type(DataType::SparseFloatVector))
+        .add_field(
+            FieldSchema::new()
+                .name("dense")
+                .data_type(DataType::FloatVector)
+                .dimension(4),
+        )
+        .add_field(
+            FieldSchema::new()
+                .name("words")
+                .data_type(DataType::SparseFloatVector),
+        )
         .add_function(
             Function::new()
                 .name("bm25")
@@ -61,7 +86,13 @@ async fn collection(client: &ClientV2) -> Done {
                 .field_name("dense")
                 .index_type(IndexType::Hnsw)
                 .metric_type(MetricType::L2)
-                .extra_params([("M".into(), "8".into()), ("efConstruction".into(), "64".into())].into()),
+                .extra_params(
+                    [
+                        ("M".into(), "8".into()),
+                        ("efConstruction".into(), "64".into()),
+                    ]
+                    .into(),
+                ),
             IndexParam::new()
                 .field_name("words")
                 .index_type(IndexType::SparseInvertedIndex)
@@ -69,9 +100,13 @@ async fn collection(client: &ClientV2) -> Done {
         ])
         .build()?;
     client.create_collection(create).await?;
-    let load = LoadCollectionRequest::builder().collection_name(NOTES).build()?;
+    let load = LoadCollectionRequest::builder()
+        .collection_name(NOTES)
+        .build()?;
     client.load_collection(load).await?;
-    let has = HasCollectionRequest::builder().collection_name(NOTES).build()?;
+    let has = HasCollectionRequest::builder()
+        .collection_name(NOTES)
+        .build()?;
     check("has_collection", client.has_collection(has).await?.exists())
 }
 
@@ -91,16 +126,28 @@ async fn rows(client: &ClientV2) -> Done {
     let rows: Vec<_> = (0..50)
         .map(|id| json!({"id": id, "text": format!("note number {id}"), "dense": vector(id), "n": id}))
         .collect();
-    let insert = InsertRequest::builder().collection_name(NOTES).rows(rows).build()?;
+    let insert = InsertRequest::builder()
+        .collection_name(NOTES)
+        .rows(rows)
+        .build()?;
     check("insert", client.insert(insert).await?.insert_count() == 50)?;
     let changed = vec![json!({"id": 7, "text": "changed", "dense": vector(70), "n": 700})];
-    let insert = InsertRequest::builder().collection_name(NOTES).rows(changed).build()?;
+    let insert = InsertRequest::builder()
+        .collection_name(NOTES)
+        .rows(changed)
+        .build()?;
     let upsert = UpsertRequest::builder().insert(insert).build()?;
     check("upsert", client.upsert(upsert).await?.upsert_count() == 1)?;
-    let delete = DeleteRequest::builder().collection_name(NOTES).filter("id in [1, 2]").build()?;
+    let delete = DeleteRequest::builder()
+        .collection_name(NOTES)
+        .filter("id in [1, 2]")
+        .build()?;
     check("delete", client.delete(delete).await?.delete_count() == 2)?;
     check("count", count(client, "").await? == 48)?;
-    check("count with a filter", count(client, "n >= 40 and id > 0").await? == 11)?;
+    check(
+        "count with a filter",
+        count(client, "n >= 40 and id > 0").await? == 11,
+    )?;
     let get = GetRequest::builder()
         .collection_name(NOTES)
         .ids(Ids::Int64(vec![7]))
@@ -128,7 +175,10 @@ async fn search(client: &ClientV2) -> Done {
     check("search of two", answer.results().iter().count() == 2)?;
     let first = answer.results().iter().next().ok_or("no hits")?;
     let hit = first.rows()?.next().ok_or("no hit")?;
-    check("the nearest", hit.to_entity_row()?["text"] == "note number 9")?;
+    check(
+        "the nearest",
+        hit.to_entity_row()?["text"] == "note number 9",
+    )?;
     let request = SearchRequest::builder()
         .collection_name(NOTES)
         .vector_field("words")
@@ -167,7 +217,11 @@ async fn iterators(client: &ClientV2) -> Done {
         .filter("id >= 0")
         .output_fields(["n"])
         .build()?;
-    let request = QueryIteratorRequest::builder().query(query).batch_size(9).limit(-1).build()?;
+    let request = QueryIteratorRequest::builder()
+        .query(query)
+        .batch_size(9)
+        .limit(-1)
+        .build()?;
     let mut iterator = client.query_iterator(request).await?;
     let mut ids = HashSet::new();
     while let Some(page) = iterator.next().await? {
@@ -187,11 +241,17 @@ async fn iterators(client: &ClientV2) -> Done {
         .output_fields(["n"])
         .limit(7)
         .build()?;
-    let request = SearchIteratorRequest::builder().search(search).batch_size(7).limit(20).build()?;
+    let request = SearchIteratorRequest::builder()
+        .search(search)
+        .batch_size(7)
+        .limit(20)
+        .build()?;
     let mut iterator = client.search_iterator(request).await?;
     let mut hits = HashSet::new();
     while let Some(page) = iterator.next().await? {
-        let Some(result) = page.results().iter().next() else { break };
+        let Some(result) = page.results().iter().next() else {
+            break;
+        };
         let rows: Vec<_> = result.rows()?.collect();
         if rows.is_empty() {
             break;
@@ -204,49 +264,107 @@ async fn iterators(client: &ClientV2) -> Done {
 }
 
 async fn administration(client: &ClientV2) -> Done {
-    let create = CreatePartitionRequest::builder().collection_name(NOTES).partition_name("p1").build()?;
+    let create = CreatePartitionRequest::builder()
+        .collection_name(NOTES)
+        .partition_name("p1")
+        .build()?;
     client.create_partition(create).await?;
-    let list = ListPartitionsRequest::builder().collection_name(NOTES).build()?;
-    check("partitions", client.list_partitions(list).await?.partition_names().len() == 2)?;
-    let create = CreateAliasRequest::builder().collection_name(NOTES).alias("rust_alias").build()?;
+    let list = ListPartitionsRequest::builder()
+        .collection_name(NOTES)
+        .build()?;
+    check(
+        "partitions",
+        client.list_partitions(list).await?.partition_names().len() == 2,
+    )?;
+    let create = CreateAliasRequest::builder()
+        .collection_name(NOTES)
+        .alias("rust_alias")
+        .build()?;
     client.create_alias(create).await?;
-    let describe = DescribeAliasRequest::builder().alias("rust_alias").build()?;
+    let describe = DescribeAliasRequest::builder()
+        .alias("rust_alias")
+        .build()?;
     client.describe_alias(describe).await?;
-    client.drop_alias(DropAliasRequest::builder().alias("rust_alias").build()?).await?;
-    let describe = DescribeIndexRequest::builder().collection_name(NOTES).field_name("dense").build()?;
+    client
+        .drop_alias(DropAliasRequest::builder().alias("rust_alias").build()?)
+        .await?;
+    let describe = DescribeIndexRequest::builder()
+        .collection_name(NOTES)
+        .field_name("dense")
+        .build()?;
     client.describe_index(describe).await?;
-    let release = ReleaseCollectionRequest::builder().collection_name(NOTES).build()?;
+    let release = ReleaseCollectionRequest::builder()
+        .collection_name(NOTES)
+        .build()?;
     client.release_collection(release).await?;
     fails(
         client
-            .query(QueryRequest::builder().collection_name(NOTES).filter("id > 0").limit(1).build()?)
+            .query(
+                QueryRequest::builder()
+                    .collection_name(NOTES)
+                    .filter("id > 0")
+                    .limit(1)
+                    .build()?,
+            )
             .await,
         "not loaded",
     )?;
-    let load = LoadCollectionRequest::builder().collection_name(NOTES).build()?;
+    let load = LoadCollectionRequest::builder()
+        .collection_name(NOTES)
+        .build()?;
     client.load_collection(load).await?;
-    let create = CreateDatabaseRequest::builder().database_name("rust_sales").build()?;
+    let create = CreateDatabaseRequest::builder()
+        .database_name("rust_sales")
+        .build()?;
     client.create_database(create).await?;
-    let databases = client.list_databases(ListDatabasesRequest::builder().build()?).await?;
-    check("databases", databases.database_names().iter().any(|name| name == "rust_sales"))?;
+    let databases = client
+        .list_databases(ListDatabasesRequest::builder().build()?)
+        .await?;
+    check(
+        "databases",
+        databases
+            .database_names()
+            .iter()
+            .any(|name| name == "rust_sales"),
+    )?;
     client.use_database("rust_sales").await?;
-    let list = client.list_collections(ListCollectionsRequest::builder().build()?).await?;
+    let list = client
+        .list_collections(ListCollectionsRequest::builder().build()?)
+        .await?;
     check("an empty database", list.collection_names().is_empty())?;
     client.use_database("default").await?;
-    let drop = DropDatabaseRequest::builder().database_name("rust_sales").build()?;
+    let drop = DropDatabaseRequest::builder()
+        .database_name("rust_sales")
+        .build()?;
     client.drop_database(drop).await?;
     Ok(())
 }
 
 async fn users(client: &ClientV2, uri: &str) -> Done {
-    let create = CreateUserRequest::builder().username("rust_user").password("secret-of-rust").build()?;
+    let create = CreateUserRequest::builder()
+        .username("rust_user")
+        .password("secret-of-rust")
+        .build()?;
     client.create_user(create).await?;
-    client.create_role(CreateRoleRequest::builder().role_name("rust_role").build()?).await?;
-    let grant = GrantRoleRequest::builder().username("rust_user").role_name("rust_role").build()?;
+    client
+        .create_role(
+            CreateRoleRequest::builder()
+                .role_name("rust_role")
+                .build()?,
+        )
+        .await?;
+    let grant = GrantRoleRequest::builder()
+        .username("rust_user")
+        .role_name("rust_role")
+        .build()?;
     client.grant_role(grant).await?;
     let user = connect(uri, "rust_user", "secret-of-rust").await?;
     let query = || {
-        QueryRequest::builder().collection_name(NOTES).filter("id == 7").output_fields(["text"]).build()
+        QueryRequest::builder()
+            .collection_name(NOTES)
+            .filter("id == 7")
+            .output_fields(["text"])
+            .build()
     };
     fails(user.query(query()?).await, "permission deny to rust_user")?;
     let grant = GrantPrivilegeRequest::builder()
@@ -256,7 +374,10 @@ async fn users(client: &ClientV2, uri: &str) -> Done {
         .privilege("CollectionReadOnly")
         .build()?;
     client.grant_privilege(grant).await?;
-    check("a query by grant", user.query(query()?).await?.results().rows()?.count() == 1)?;
+    check(
+        "a query by grant",
+        user.query(query()?).await?.results().rows()?.count() == 1,
+    )?;
     let update = UpdatePasswordRequest::builder()
         .username("rust_user")
         .old_password("secret-of-rust")
@@ -265,10 +386,24 @@ async fn users(client: &ClientV2, uri: &str) -> Done {
     client.update_password(update).await?;
     fails(user.query(query()?).await, "auth check failure")?;
     connect(uri, "rust_user", "another-secret").await?;
-    let users = client.list_users(ListUsersRequest::builder().build()?).await?;
-    check("users", users.usernames().iter().any(|name| name == "rust_user"))?;
-    client.drop_role(DropRoleRequest::builder().role_name("rust_role").force(true).build()?).await?;
-    client.drop_user(DropUserRequest::builder().username("rust_user").build()?).await?;
+    let users = client
+        .list_users(ListUsersRequest::builder().build()?)
+        .await?;
+    check(
+        "users",
+        users.usernames().iter().any(|name| name == "rust_user"),
+    )?;
+    client
+        .drop_role(
+            DropRoleRequest::builder()
+                .role_name("rust_role")
+                .force(true)
+                .build()?,
+        )
+        .await?;
+    client
+        .drop_user(DropUserRequest::builder().username("rust_user").build()?)
+        .await?;
     Ok(())
 }
 
@@ -282,15 +417,48 @@ async fn main() -> Done {
         fails(client.server_version(version).await, "auth check failure")?;
     }
     let client = connect(&uri, "root", &password).await?;
-    collection(&client).await.map_err(|error| format!("collection: {error}"))?;
-    rows(&client).await.map_err(|error| format!("rows: {error}"))?;
-    search(&client).await.map_err(|error| format!("search: {error}"))?;
-    iterators(&client).await.map_err(|error| format!("iterators: {error}"))?;
-    administration(&client).await.map_err(|error| format!("administration: {error}"))?;
-    users(&client, &uri).await.map_err(|error| format!("users: {error}"))?;
-    let nope = DescribeCollectionRequest::builder().collection_name("nope").build()?;
-    fails(client.describe_collection(nope).await, "can't find collection")?;
-    client.drop_collection(DropCollectionRequest::builder().collection_name(NOTES).build()?).await?;
-    println!("{}", json!(["collection", "rows", "search", "iterators", "administration", "users"]));
+    collection(&client)
+        .await
+        .map_err(|error| format!("collection: {error}"))?;
+    rows(&client)
+        .await
+        .map_err(|error| format!("rows: {error}"))?;
+    search(&client)
+        .await
+        .map_err(|error| format!("search: {error}"))?;
+    iterators(&client)
+        .await
+        .map_err(|error| format!("iterators: {error}"))?;
+    administration(&client)
+        .await
+        .map_err(|error| format!("administration: {error}"))?;
+    users(&client, &uri)
+        .await
+        .map_err(|error| format!("users: {error}"))?;
+    let nope = DescribeCollectionRequest::builder()
+        .collection_name("nope")
+        .build()?;
+    fails(
+        client.describe_collection(nope).await,
+        "can't find collection",
+    )?;
+    client
+        .drop_collection(
+            DropCollectionRequest::builder()
+                .collection_name(NOTES)
+                .build()?,
+        )
+        .await?;
+    println!(
+        "{}",
+        json!([
+            "collection",
+            "rows",
+            "search",
+            "iterators",
+            "administration",
+            "users"
+        ])
+    );
     Ok(())
 }
