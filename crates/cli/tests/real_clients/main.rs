@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use milvus_connections::{Client, ConnectionParams, Connections};
-use milvus_testkit::conformance::{Backend, BackendKind, data_checks, run};
+use milvus_testkit::conformance::{Backend, BackendKind, admin_checks, data_checks, run};
 use milvus_testkit::real::{self, Node, RustSdk};
 use milvus_testkit::{Certificates, Scratch, ServerProcess};
 
@@ -160,9 +160,10 @@ async fn client(served: &Served) -> Client {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_served_database_passes_the_data_checks() {
+async fn a_served_database_passes_all_checks() {
     let served = Served::plain("serve-conformance");
     let client = client(&served).await;
     let backend = Backend::new("served", BackendKind::Embedded, client);
-    run(&backend, &data_checks()).await.assert_all_passed();
+    let checks = [data_checks(), admin_checks()].concat();
+    run(&backend, &checks).await.assert_all_passed();
 }
