@@ -29,26 +29,28 @@ _SHOWN = 10
 class _LazyList(list[_Row]):
     """A list whose items are made when they are looked at. Changing it makes all of them first."""
 
-    _pending: set[int] | None
+    # Whether all items are made. Until then an item that is not is None, which no item is.
+    _is_made = False
 
     def __init__(self, length: int) -> None:
         super().__init__([None] * length)  # type: ignore[list-item]
-        self._pending = set(range(length))
 
     def _make(self, place: int) -> _Row:
         raise NotImplementedError
 
     def _item(self, place: int) -> _Row:
-        if self._pending and place in self._pending:
-            list.__setitem__(self, place, self._make(place))
-            self._pending.discard(place)
-        return list.__getitem__(self, place)
+        item = list.__getitem__(self, place)
+        if item is None and not self._is_made:
+            item = self._make(place)
+            list.__setitem__(self, place, item)
+        return item
 
     def materialize(self) -> Any:
         """Makes all items; returns the list."""
-        for place in sorted(self._pending or ()):
-            self._item(place)
-        self._pending = None
+        if not self._is_made:
+            for place in range(len(self)):
+                self._item(place)
+            self._is_made = True
         return self
 
     def __getitem__(self, place: Any) -> Any:
