@@ -10,7 +10,7 @@ use super::{Clock, PartitionSnapshot, Segment, SegmentView, Snapshot, State};
 use crate::catalog::{Catalog, CollectionRecord, TIMESTAMP_FIELD, remove_rows};
 use crate::column::{Bitmap, Column};
 use crate::error::{MilvusError, MilvusErrorKind};
-use crate::storage::{LogPart, Store, Table, Write, encode_record};
+use crate::storage::{LogPart, Table, Write, encode_record};
 
 /// What a change works on.
 #[derive(Debug)]
@@ -18,22 +18,26 @@ pub(crate) struct Draft<'a> {
     pub(crate) state: State,
     pub(crate) writes: Vec<Write>,
     pub(crate) clock: &'a Clock,
-    pub(crate) store: &'a Store,
     /// Files to remove when the commit fails.
     pub(crate) created_files: Vec<u64>,
     /// Files to remove when it succeeds.
     pub(crate) obsolete_files: Vec<u64>,
+    /// Collections whose rows changed.
+    pub(crate) touched: Vec<u64>,
+    /// The commit is fsynced whatever the durability.
+    pub(crate) must_sync: bool,
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(state: State, clock: &'a Clock, store: &'a Store) -> Self {
+    pub(crate) fn new(state: State, clock: &'a Clock) -> Self {
         Self {
             state,
             writes: Vec::new(),
             clock,
-            store,
             created_files: Vec::new(),
             obsolete_files: Vec::new(),
+            touched: Vec::new(),
+            must_sync: false,
         }
     }
 
@@ -160,12 +164,15 @@ impl<'a> Draft<'a> {
         for part in &parts {
             deleted += apply_part(&mut snapshot, part)?;
         }
+        let record = encode_record(&parts);
         snapshot.timestamp = timestamp;
+        snapshot.log_bytes += record.iter().map(bytes::Bytes::len).sum::<usize>();
         self.put_snapshot(snapshot);
+        self.touched.push(collection);
         self.writes.push(Write::Put(
             Table::Log,
             segment_key(collection, timestamp),
-            encode_record(&parts),
+            record,
         ));
         Ok((timestamp, deleted))
     }

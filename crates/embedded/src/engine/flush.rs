@@ -1,28 +1,29 @@
-//! Flush and compaction: growing rows become a segment file, small or mostly deleted files become better ones.
+//! Flush: growing rows become segment files, and their log goes.
 //!
-//! The invariant: the transaction that names the new file is the one that forgets what it replaces.
+//! It has three steps, and only the first and the last are the writer's: the growing segments are *frozen* (nothing merges them any
+//! more), the files are written while requests go on, and one transaction names the files, saves the deletions and forgets the log
+//! up to the moment of the freezing. Rows that were deleted meanwhile are deleted in the new files too.
+//!
+//! The invariant: every log record that remains is younger than every row in a file, so that replaying it gives the same rows.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::deletions::encode_bitmap;
 use super::draft::segment_key;
-use super::merge::merge;
+use super::merge::{Merged, merge};
 use super::{Draft, PartitionSnapshot, Segment, SegmentView, Snapshot};
 use crate::column::Bitmap;
 use crate::error::MilvusError;
-use crate::storage::{StorageError, Table, Write};
+use crate::storage::{Store, Table, Write};
 
 /// Growing rows of a collection that make a flush.
 const FLUSH_ROWS: usize = 65_536;
-/// Growing bytes of a collection that make a flush.
-const FLUSH_BYTES: usize = 128 << 20;
-/// Files below this number of rows are small.
-const SMALL_ROWS: usize = 16_384;
-/// So many small files of a partition are merged.
-const SMALL_FILES: usize = 8;
-/// A file with more than one in so many rows deleted is written anew.
-const DELETED_SHARE: usize = 5;
-/// Compaction doesn't make files larger than this.
-const COMPACTED_BYTES: usize = 512 << 20;
+/// Growing bytes of a collection, or bytes of its log, that make a flush.
+const FLUSH_BYTES: usize = 32 << 20;
+/// Inserts wait when so many times more is growing; see [`super::maintenance`].
+const CROWDED: usize = 4;
 
 /// The record of a segment in the catalog.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -32,178 +33,270 @@ pub(crate) struct SegmentRecord {
     pub(crate) bytes: u64,
 }
 
+fn exceeds(snapshot: &Snapshot, times: usize) -> bool {
+    let (rows, bytes) = snapshot.growing();
+    rows >= times * FLUSH_ROWS
+        || bytes >= times * FLUSH_BYTES
+        || snapshot.log_bytes >= times * FLUSH_BYTES
+}
+
 /// Whether the log of a collection should become a segment.
 pub(crate) fn is_full(snapshot: &Snapshot) -> bool {
-    let (rows, bytes) = snapshot.growing();
-    rows >= FLUSH_ROWS || bytes >= FLUSH_BYTES
+    exceeds(snapshot, 1)
+}
+
+/// Whether so much is growing that writers should wait for a flush.
+pub(crate) fn is_crowded(snapshot: &Snapshot) -> bool {
+    exceeds(snapshot, CROWDED)
+}
+
+/// Segments of a partition that become one file.
+#[derive(Debug)]
+pub(crate) struct Rewrite {
+    pub(crate) partition: u64,
+    /// Number of the new file.
+    pub(crate) file: u64,
+    /// What it replaces, with the rows that were deleted when it was planned.
+    pub(crate) views: Vec<SegmentView>,
+}
+
+/// A file that was written for a [`Rewrite`], or that there was nothing to write.
+#[derive(Debug)]
+pub(crate) struct Rewritten {
+    rewrite: Rewrite,
+    /// View and row that each row of the file comes from.
+    origins: Vec<(u32, u32)>,
+    /// The file and its size.
+    segment: Option<(Segment, u64)>,
+}
+
+impl Rewrite {
+    /// Writes the file. Nobody else sees it until it is installed.
+    pub(crate) fn write(self, snapshot: &Snapshot, store: &Store) -> Result<Rewritten, MilvusError> {
+        let Merged {
+            rows,
+            columns,
+            origins,
+        } = merge(&snapshot.record, &self.views)?;
+        let mut segment = None;
+        if rows > 0 {
+            let bytes = store.write_segment(self.file, rows, &columns)?;
+            let file = store.open_segment(self.file)?;
+            let opened = Segment::in_file(self.file, bytes as usize, file);
+            segment = Some((opened, bytes));
+        }
+        Ok(Rewritten {
+            rewrite: self,
+            origins,
+            segment,
+        })
+    }
+}
+
+impl Rewritten {
+    /// Removes the file again.
+    pub(crate) fn remove(&self, store: &Store) {
+        if self.segment.is_some() {
+            store.remove_segment(self.rewrite.file);
+        }
+    }
+}
+
+/// What a flush will do.
+#[derive(Debug)]
+pub(crate) struct FlushPlan {
+    pub(crate) collection: u64,
+    /// The log up to here is what the files replace.
+    until: u64,
+    log_bytes: usize,
+    pub(crate) rewrites: Vec<Rewrite>,
 }
 
 impl Draft<'_> {
-    /// Moves all growing rows of a collection to files, saves its deletions, empties its log, and compacts what needs it.
-    pub(crate) fn flush(&mut self, collection: u64) -> Result<(), MilvusError> {
+    /// Freezes the growing segments of a collection and names the files to write. `None` when there is nothing to flush.
+    pub(crate) fn begin_flush(
+        &mut self,
+        collection: u64,
+    ) -> Result<Option<FlushPlan>, MilvusError> {
         let mut snapshot = Snapshot::clone(&*self.snapshot(collection)?);
-        let partitions: Vec<u64> = snapshot.partitions.keys().copied().collect();
-        for id in partitions {
-            let Some(partition) = snapshot.partitions.get(&id) else {
-                continue;
-            };
-            let (sealed, growing): (Vec<_>, Vec<_>) = partition
-                .segments
-                .iter()
-                .cloned()
-                .partition(|view| view.segment.is_sealed());
-            let mut segments = sealed;
-            if !growing.is_empty() {
-                segments.extend(self.write_segment(&snapshot, id, &growing)?);
-            }
-            self.compact(&snapshot, id, &mut segments)?;
-            self.save_deletions(collection, &mut segments);
-            snapshot
-                .partitions
-                .insert(id, PartitionSnapshot { segments }.into());
+        let unsaved = |view: &SegmentView| !view.segment.is_sealed() || !view.deletions_saved;
+        if snapshot.log_bytes == 0 && !snapshot.segments().any(unsaved) {
+            return Ok(None);
         }
+        let mut rewrites = Vec::new();
+        for (partition, slot) in &mut snapshot.partitions {
+            if slot.segments.iter().all(|view| view.segment.is_sealed()) {
+                continue;
+            }
+            let slot: &mut PartitionSnapshot = Arc::make_mut(slot);
+            let growing = slot
+                .segments
+                .iter_mut()
+                .filter(|view| !view.segment.is_sealed());
+            let freeze = |view: &mut SegmentView| {
+                view.frozen = true;
+                view.clone()
+            };
+            let views = growing.map(freeze).collect();
+            let (catalog, writes) = (
+                Arc::make_mut(&mut self.state.catalog),
+                &mut self.writes,
+            );
+            rewrites.push(Rewrite {
+                partition: *partition,
+                file: catalog.next_identifier(writes),
+                views,
+            });
+        }
+        let plan = FlushPlan {
+            collection,
+            until: snapshot.timestamp,
+            log_bytes: snapshot.log_bytes,
+            rewrites,
+        };
+        self.put_snapshot(snapshot);
+        Ok(Some(plan))
+    }
+
+    /// Puts the files in the place of the frozen segments and of the log up to their freezing.
+    pub(crate) fn finish_flush(
+        &mut self,
+        plan: &FlushPlan,
+        files: Vec<Rewritten>,
+    ) -> Result<(), MilvusError> {
+        let Ok(snapshot) = self.snapshot(plan.collection) else {
+            self.abandon(files);
+            return Ok(());
+        };
+        let mut snapshot = Snapshot::clone(&snapshot);
+        for file in files {
+            self.install(&mut snapshot, file)?;
+        }
+        self.save_deletions(&mut snapshot);
+        snapshot.log_bytes = snapshot.log_bytes.saturating_sub(plan.log_bytes);
         self.writes.push(Write::RemoveRange(
             Table::Log,
-            segment_key(collection, 0),
-            segment_key(collection, u64::MAX),
+            segment_key(plan.collection, 0),
+            segment_key(plan.collection, plan.until),
         ));
         self.put_snapshot(snapshot);
         Ok(())
     }
 
-    /// Whether a flush would do anything.
-    pub(crate) fn needs_flush(&self, collection: u64) -> Result<bool, MilvusError> {
-        let snapshot = self.snapshot(collection)?;
-        Ok(snapshot
-            .segments()
-            .any(|view| !view.segment.is_sealed() || !view.deletions_saved))
-    }
-
-    fn write_segment(
-        &mut self,
-        snapshot: &Snapshot,
-        partition: u64,
-        views: &[SegmentView],
-    ) -> Result<Option<SegmentView>, MilvusError> {
-        let merged = merge(&snapshot.record, views)?;
-        if merged.rows == 0 {
-            return Ok(None);
+    /// Files that nobody needs any more, whatever becomes of the commit.
+    fn abandon(&mut self, files: Vec<Rewritten>) {
+        for file in files.iter().filter(|file| file.segment.is_some()) {
+            self.created_files.push(file.rewrite.file);
+            self.obsolete_files.push(file.rewrite.file);
         }
-        let (catalog, writes) = self.catalog_mut();
-        let id = catalog.next_identifier(writes);
-        let bytes = self.store.write_segment(id, merged.rows, &merged.columns)?;
-        self.created_files.push(id);
-        let file = self.store.open_segment(id)?;
-        let record = SegmentRecord {
-            partition,
-            rows: merged.rows as u64,
-            bytes,
-        };
-        let json = serde_json::to_vec(&record)
-            .map_err(|error| super::writer::internal(error.to_string()))?;
-        self.writes.push(Write::Put(
-            Table::Segments,
-            segment_key(snapshot.record.id, id),
-            vec![Bytes::from(json)],
-        ));
-        Ok(Some(SegmentView::new(Segment::in_file(
-            id,
-            bytes as usize,
-            file,
-        ))))
     }
 
-    fn compact(
+    /// Replaces segments by the file that was made of them. When one of them is gone (its partition was dropped, its collection
+    /// emptied), so is what the file is for.
+    pub(crate) fn install(
         &mut self,
-        snapshot: &Snapshot,
-        partition: u64,
-        segments: &mut Vec<SegmentView>,
+        snapshot: &mut Snapshot,
+        file: Rewritten,
     ) -> Result<(), MilvusError> {
-        let mostly_deleted = |view: &SegmentView| {
-            (view.segment.rows() - view.alive()) * DELETED_SHARE > view.segment.rows()
+        let current = |view: &SegmentView| {
+            let partition = snapshot.partitions.get(&file.rewrite.partition)?;
+            let same = |known: &&SegmentView| Arc::ptr_eq(&known.segment, &view.segment);
+            partition.segments.iter().find(same).cloned()
         };
-        let small = |view: &SegmentView| view.alive() < SMALL_ROWS;
-        let merge_small = segments.iter().filter(|view| small(view)).count() >= SMALL_FILES;
-        let mut bytes = 0;
-        let (chosen, mut kept): (Vec<_>, Vec<_>) = segments.drain(..).partition(|view| {
-            let wanted = mostly_deleted(view) || (merge_small && small(view));
-            bytes += if wanted { view.segment.bytes() } else { 0 };
-            wanted && bytes <= COMPACTED_BYTES
-        });
-        if !chosen.is_empty() {
-            kept.extend(self.write_segment(snapshot, partition, &chosen)?);
-            for view in chosen {
-                for table in [Table::Segments, Table::Deletions] {
-                    self.writes.push(Write::Remove(
-                        table,
-                        segment_key(snapshot.record.id, view.segment.id),
-                    ));
-                }
-                self.obsolete_files.push(view.segment.id);
+        let found: Option<Vec<SegmentView>> = file.rewrite.views.iter().map(current).collect();
+        let Some(found) = found else {
+            self.abandon(vec![file]);
+            return Ok(());
+        };
+        let deleted = deleted_meanwhile(&file, &found);
+        let collection = snapshot.record.id;
+        for view in found.iter().filter(|view| view.segment.is_sealed()) {
+            for table in [Table::Segments, Table::Deletions] {
+                self.writes
+                    .push(Write::Remove(table, segment_key(collection, view.segment.id)));
             }
+            self.obsolete_files.push(view.segment.id);
         }
-        *segments = kept;
+        let Some(slot) = snapshot.partitions.get_mut(&file.rewrite.partition) else {
+            return Ok(());
+        };
+        let slot: &mut PartitionSnapshot = Arc::make_mut(slot);
+        let replaced = |view: &SegmentView| {
+            found
+                .iter()
+                .any(|old| Arc::ptr_eq(&old.segment, &view.segment))
+        };
+        let place = slot.segments.iter().position(replaced).unwrap_or(0);
+        slot.segments.retain(|view| !replaced(view));
+        if let Some((segment, bytes)) = file.segment {
+            let record = SegmentRecord {
+                partition: file.rewrite.partition,
+                rows: segment.rows() as u64,
+                bytes,
+            };
+            let json = serde_json::to_vec(&record)
+                .map_err(|error| super::writer::internal(error.to_string()))?;
+            self.created_files.push(segment.id);
+            self.writes.push(Write::Put(
+                Table::Segments,
+                segment_key(collection, segment.id),
+                vec![Bytes::from(json)],
+            ));
+            let mut view = SegmentView::new(segment);
+            view.deletions_saved = deleted.is_none();
+            view.deleted = deleted.map(Into::into);
+            slot.segments.insert(place, view);
+        }
         Ok(())
     }
 
-    fn save_deletions(&mut self, collection: u64, segments: &mut [SegmentView]) {
-        for view in segments.iter_mut().filter(|view| !view.deletions_saved) {
-            if let Some(deleted) = &view.deleted {
-                let value = vec![Bytes::from(encode_bitmap(deleted))];
-                self.writes.push(Write::Put(
-                    Table::Deletions,
-                    segment_key(collection, view.segment.id),
-                    value,
-                ));
+    /// Writes the deletions that only the log knows yet.
+    pub(crate) fn save_deletions(&mut self, snapshot: &mut Snapshot) {
+        let collection = snapshot.record.id;
+        let unsaved = |view: &SegmentView| view.segment.is_sealed() && !view.deletions_saved;
+        for slot in snapshot.partitions.values_mut() {
+            if !slot.segments.iter().any(unsaved) {
+                continue;
             }
-            view.deletions_saved = true;
+            let slot: &mut PartitionSnapshot = Arc::make_mut(slot);
+            for view in slot.segments.iter_mut().filter(|view| unsaved(view)) {
+                view.deletions_saved = true;
+                if let Some(deleted) = &view.deleted {
+                    self.writes.push(Write::Put(
+                        Table::Deletions,
+                        segment_key(collection, view.segment.id),
+                        vec![Bytes::from(encode_bitmap(deleted))],
+                    ));
+                }
+            }
         }
     }
 }
 
-fn encode_bitmap(bitmap: &Bitmap) -> Vec<u8> {
-    let mut body = Vec::with_capacity(16 + bitmap.words().len() * 8);
-    body.extend_from_slice(&[0; 4]);
-    body.extend_from_slice(&[0; 4]);
-    body.extend_from_slice(&(bitmap.len() as u64).to_le_bytes());
-    bitmap
-        .words()
+/// The rows of a new file whose originals were deleted while it was being written.
+fn deleted_meanwhile(file: &Rewritten, now: &[SegmentView]) -> Option<Bitmap> {
+    let changed: Vec<Option<&Bitmap>> = file
+        .rewrite
+        .views
         .iter()
-        .for_each(|word| body.extend_from_slice(&word.to_le_bytes()));
-    let checksum = crc32fast::hash(&body[4..]);
-    body[..4].copy_from_slice(&checksum.to_le_bytes());
-    body
-}
-
-/// Reads a bitmap back; it must have `rows` bits.
-pub(crate) fn decode_bitmap(
-    bytes: &[u8],
-    rows: usize,
-    path: &std::path::Path,
-    segment: u64,
-) -> Result<Bitmap, StorageError> {
-    let damaged = |detail: &str| {
-        StorageError::corrupt(
-            path,
-            format!("the deletions of segment {segment:016x}"),
-            detail,
-        )
-    };
-    let words = bytes.get(16..).ok_or_else(|| damaged("too short"))?;
-    let stored = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-    if stored != crc32fast::hash(&bytes[4..]) {
-        return Err(damaged("checksum mismatch"));
-    }
-    let mut length = [0; 8];
-    length.copy_from_slice(&bytes[8..16]);
-    if u64::from_le_bytes(length) != rows as u64 || words.len() != rows.div_ceil(64) * 8 {
-        return Err(damaged("it has another number of rows than the segment"));
-    }
-    let words = words
-        .as_chunks::<8>()
-        .0
-        .iter()
-        .map(|word| u64::from_le_bytes(*word))
+        .zip(now)
+        .map(|(before, now)| {
+            let same = match (&before.deleted, &now.deleted) {
+                (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+                (before, now) => before.is_none() && now.is_none(),
+            };
+            now.deleted.as_deref().filter(|_| !same)
+        })
         .collect();
-    Ok(Bitmap::from_words(words, rows))
+    if changed.iter().all(Option::is_none) {
+        return None;
+    }
+    let is_deleted = |(view, row): (u32, u32)| {
+        let deleted = changed.get(view as usize).copied().flatten();
+        deleted.is_some_and(|deleted| deleted.get(row as usize))
+    };
+    let deleted = Bitmap::from_fn(file.origins.len(), |row| {
+        file.origins.get(row).copied().is_some_and(is_deleted)
+    });
+    (!deleted.none()).then_some(deleted)
 }

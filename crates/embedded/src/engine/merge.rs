@@ -15,6 +15,8 @@ const MERGED_BYTES: usize = 8 << 20;
 pub(crate) struct Merged {
     pub(crate) rows: usize,
     pub(crate) columns: Vec<(i64, Column)>,
+    /// View and row that each row comes from.
+    pub(crate) origins: Vec<(u32, u32)>,
 }
 
 /// Merges; columns of fields that the schema no longer has are left behind.
@@ -43,24 +45,44 @@ pub(crate) fn merge(
         append_alive(ColumnType::Int64, &parts).map_err(internal)?,
     ));
     let rows = columns.first().map_or(0, |(_, column)| column.len());
-    sort_by_key(&mut columns, primary)?;
-    Ok(Merged { rows, columns })
+    let alive = views.iter().enumerate().flat_map(|(index, view)| {
+        let rows: Vec<usize> = match &view.deleted {
+            None => (0..view.segment.rows()).collect(),
+            Some(_) => view.alive_rows().ones().collect(),
+        };
+        rows.into_iter().map(move |row| (index as u32, row as u32))
+    });
+    let mut origins: Vec<(u32, u32)> = alive.collect();
+    if let Some(order) = sort_by_key(&mut columns, primary)? {
+        origins = order
+            .iter()
+            .filter_map(|row| origins.get(*row).copied())
+            .collect();
+    }
+    Ok(Merged {
+        rows,
+        columns,
+        origins,
+    })
 }
 
-/// Sorts rows by their primary key; does nothing when they are sorted.
-pub(crate) fn sort_by_key(columns: &mut [(i64, Column)], primary: i64) -> Result<(), MilvusError> {
+/// Sorts rows by their primary key, and gives the order that they had; does nothing when they are sorted.
+pub(crate) fn sort_by_key(
+    columns: &mut [(i64, Column)],
+    primary: i64,
+) -> Result<Option<Vec<usize>>, MilvusError> {
     let Some((_, key_column)) = columns.iter().find(|(field, _)| *field == primary) else {
         return Err(MilvusError::invalid("rows without a primary key"));
     };
     let keys = Keys::of(key_column)?;
     if keys.is_sorted() {
-        return Ok(());
+        return Ok(None);
     }
     let order = keys.sorting_permutation();
     for (_, column) in columns {
         *column = column.select(order.iter().copied()).map_err(internal)?;
     }
-    Ok(())
+    Ok(Some(order))
 }
 
 fn append_alive(kind: ColumnType, parts: &[(&SegmentView, Column)]) -> Result<Column, ColumnError> {
@@ -83,6 +105,7 @@ pub(crate) fn merge_tail(
 ) -> Result<(), MilvusError> {
     while let [.., left, right] = segments.as_slice() {
         let small = !left.segment.is_sealed()
+            && !left.frozen
             && left.segment.rows() <= right.segment.rows()
             && left.segment.rows() + right.segment.rows() <= MERGED_ROWS
             && left.segment.bytes() + right.segment.bytes() <= MERGED_BYTES;

@@ -1,14 +1,17 @@
-//! The engine: one writer thread, any number of readers, and the immutable state between them.
+//! The engine: one writer thread, one worker that flushes and compacts, any number of readers, and the immutable state between them.
 //!
 //! The invariant: **readers see exactly the committed requests.** The writer works on a draft, commits its log, and only then swaps the draft in; a reader loads the state once and works on
 //! that, without a lock. A failed commit throws the draft away.
 
 mod batch;
 mod clock;
+mod compaction;
+mod deletions;
 mod draft;
 mod flush;
 mod functions;
 mod keys;
+mod maintenance;
 mod merge;
 mod open;
 mod query;
@@ -40,6 +43,7 @@ pub use registry::{Location, OpenError, Options};
 pub(crate) use search::{Grouping, Hit, ScoreRange, SearchRequest, Targets};
 pub(crate) use segment::Segment;
 pub(crate) use snapshot::{PartitionSnapshot, SegmentView, Snapshot, State};
+use maintenance::Maintenance;
 use writer::Writer;
 
 use crate::error::MilvusError;
@@ -48,10 +52,12 @@ use crate::storage::Store;
 /// An open database.
 #[derive(Debug)]
 pub(crate) struct Engine {
+    // Stopped first: its last work goes through the writer.
+    maintenance: Maintenance,
+    writer: Writer,
     store: Arc<Store>,
     state: Arc<ArcSwap<State>>,
     clock: Arc<Clock>,
-    writer: Writer,
 }
 
 impl Engine {
@@ -81,5 +87,28 @@ impl Engine {
             .submit(change)
             .await
             .unwrap_or_else(|_| Err(MilvusError::closed()))
+    }
+
+    /// Moves the growing rows of a collection to files; with `compact` also makes better files of those that are small or mostly
+    /// deleted. Completes when that is done.
+    pub(crate) async fn flush(&self, collection: u64, compact: bool) -> Result<(), MilvusError> {
+        self.maintenance
+            .flush(collection, compact)
+            .await
+            .unwrap_or_else(|_| Err(MilvusError::closed()))
+    }
+
+    /// Whether a write to this collection should wait in [`Engine::wait_for_flush`] first.
+    pub(crate) fn is_crowded(&self, collection: u64) -> bool {
+        let state = self.state.load();
+        let snapshot = state.collections.get(&collection);
+        snapshot.is_some_and(|snapshot| flush::is_crowded(snapshot))
+    }
+
+    /// Waits, at most two seconds, until a flush has made room. Blocks its thread.
+    pub(crate) fn wait_for_flush(&self, collection: u64) {
+        self.maintenance
+            .bell()
+            .wait_for_flush(|| !self.is_crowded(collection));
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::draft::apply_part;
-use super::flush::{SegmentRecord, decode_bitmap};
+use super::deletions::decode_bitmap;
+use super::flush::SegmentRecord;
+use super::maintenance::{Bell, Maintenance};
 use super::writer::Writer;
 use super::{Clock, Draft, Engine, Segment, SegmentView, Snapshot, State};
 use crate::catalog::Catalog;
@@ -15,7 +17,9 @@ use crate::storage::{StorageError, Store, Table, aligned_copy, decode_record};
 
 impl Engine {
     /// Brings a store to life.
-    pub(crate) fn start(store: Store) -> Result<Self, MilvusError> {
+    ///
+    /// Flushes and compacts by itself when `automatic`, otherwise only when asked to.
+    pub(crate) fn start(store: Store, automatic: bool) -> Result<Self, MilvusError> {
         let catalog = Catalog::load(&store)?;
         let mut snapshots: HashMap<u64, Snapshot> = catalog
             .all_collections()
@@ -37,21 +41,37 @@ impl Engine {
         let state = bootstrap(&store, &clock, state)?;
         let store = Arc::new(store);
         let state = Arc::new(ArcSwap::from_pointee(state));
-        let writer = Writer::start(Arc::clone(&store), Arc::clone(&state), Arc::clone(&clock))
-            .map_err(|error| {
-                super::writer::internal(format!("could not start the writer thread: {error}"))
-            })?;
+        let bell = Arc::new(Bell::default());
+        let failed = |error| super::writer::internal(format!("could not start a thread: {error}"));
+        let writer = Writer::start(
+            Arc::clone(&store),
+            Arc::clone(&state),
+            Arc::clone(&clock),
+            Arc::clone(&bell),
+        )
+        .map_err(failed)?;
+        // What the log brought may be enough for a flush.
+        bell.touch(state.load().collections.keys().copied());
+        let maintenance = Maintenance::start(
+            Arc::clone(&store),
+            Arc::clone(&state),
+            writer.jobs(),
+            bell,
+            automatic,
+        )
+        .map_err(failed)?;
         Ok(Self {
+            maintenance,
+            writer,
             store,
             state,
             clock,
-            writer,
         })
     }
 }
 
 fn bootstrap(store: &Store, clock: &Clock, state: State) -> Result<State, MilvusError> {
-    let mut draft = Draft::new(state, clock, store);
+    let mut draft = Draft::new(state, clock);
     let now = clock.next();
     let (catalog, writes) = draft.catalog_mut();
     catalog.bootstrap(now, writes)?;
@@ -152,6 +172,7 @@ fn replay(store: &Store, snapshots: &mut HashMap<u64, Snapshot>) -> Result<u64, 
             }
         }
         snapshot.timestamp = timestamp;
+        snapshot.log_bytes += value.len();
         Ok(())
     })?;
     refused.map_or(Ok(newest), Err)

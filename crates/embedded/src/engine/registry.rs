@@ -106,7 +106,7 @@ pub(crate) fn open(location: &Location, options: &Options) -> Result<Arc<Engine>
             on_disk,
         ) {
             Ok(store) => {
-                let engine = Arc::new(Engine::start(store)?);
+                let engine = Arc::new(Engine::start(store, true)?);
                 engines.retain(|_, engine| engine.strong_count() > 0);
                 engines.insert(key, Arc::downgrade(&engine));
                 return Ok(engine);

@@ -16,6 +16,8 @@ pub(crate) struct SegmentView {
     pub(crate) deleted: Option<Arc<Bitmap>>,
     /// Whether the file knows these deletions without the log.
     pub(crate) deletions_saved: bool,
+    /// A flush is writing it to a file, so it must stay as it is.
+    pub(crate) frozen: bool,
 }
 
 impl SegmentView {
@@ -24,6 +26,7 @@ impl SegmentView {
             segment: Arc::new(segment),
             deleted: None,
             deletions_saved: true,
+            frozen: false,
         }
     }
 
@@ -55,6 +58,8 @@ pub(crate) struct Snapshot {
     pub(crate) partitions: BTreeMap<u64, Arc<PartitionSnapshot>>,
     /// Of the last request that changed the rows.
     pub(crate) timestamp: u64,
+    /// Size of its records in the log.
+    pub(crate) log_bytes: usize,
     /// Term statistics by field, made when a search first needs them.
     statistics: Mutex<HashMap<i64, Arc<Statistics>>>,
 }
@@ -66,6 +71,7 @@ impl Clone for Snapshot {
             record: Arc::clone(&self.record),
             partitions: self.partitions.clone(),
             timestamp: self.timestamp,
+            log_bytes: self.log_bytes,
             statistics: Mutex::default(),
         }
     }
@@ -82,6 +88,7 @@ impl Snapshot {
             record,
             partitions,
             timestamp: 0,
+            log_bytes: 0,
             statistics: Mutex::default(),
         }
     }

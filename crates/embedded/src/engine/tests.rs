@@ -41,7 +41,14 @@ fn start(disk: &Arc<SimulatedDisk>) -> Result<Engine, MilvusError> {
         Durability::Full,
         false,
     )?;
-    Engine::start(store)
+    // Nothing happens in the background by itself, so that every run does the same operations.
+    Engine::start(store, false)
+}
+
+/// Flushes and compacts.
+fn flush(engine: &Engine, collection: u64) -> Result<(), MilvusError> {
+    let done = engine.maintenance.flush(collection, true).blocking_recv();
+    done.unwrap_or_else(|_| Err(MilvusError::closed()))
 }
 
 fn run<R: Send + 'static>(
@@ -155,7 +162,7 @@ impl Request {
                         .map(drop)
                 })
             }
-            Self::Flush => run(engine, move |draft| draft.flush(record.id)),
+            Self::Flush => flush(engine, record.id),
         }
     }
 }

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::maintenance::Bell;
 use super::{Clock, Draft, State};
 use crate::error::{MilvusError, MilvusErrorKind};
 use crate::storage::{Durability, StorageError, Store, Table, Write};
@@ -18,8 +19,6 @@ use crate::storage::{Durability, StorageError, Store, Table, Write};
 const GROUP: usize = 256;
 /// How long a write may stay unsynced with normal durability.
 const SYNC_INTERVAL: Duration = Duration::from_millis(50);
-/// Pause after a flush that failed; the log holds the rows meanwhile.
-const FLUSH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Answers one request when its group is committed or refused.
 type Completion = Box<dyn FnOnce(Result<(), &StorageError>) + Send>;
@@ -29,32 +28,56 @@ type Job = Box<dyn FnOnce(&mut Draft<'_>) -> Option<Completion> + Send>;
 /// The handle to the thread. Dropping it waits for the writes under way.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Jobs>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// The queue of the thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Jobs(Sender<Job>);
 
 impl Writer {
     pub(crate) fn start(
         store: Arc<Store>,
         state: Arc<ArcSwap<State>>,
         clock: Arc<Clock>,
+        bell: Arc<Bell>,
     ) -> std::io::Result<Self> {
         let (jobs, receiver) = channel();
         let worker = Worker {
             store,
             state,
             clock,
-            flush_not_before: Instant::now(),
+            bell,
         };
         let thread = std::thread::Builder::new()
             .name("milvus-writer".to_owned())
             .spawn(move || worker.run(&receiver))?;
         Ok(Self {
-            jobs: Some(jobs),
+            jobs: Some(Jobs(jobs)),
             thread: Some(thread),
         })
     }
 
+    /// The queue, for others. All copies must be gone before the writer can end.
+    pub(crate) fn jobs(&self) -> Jobs {
+        // It is taken only by `drop`.
+        self.jobs.clone().unwrap_or_else(|| Jobs(channel().0))
+    }
+
+    /// Queues a change. The receiver fails only when the thread is gone.
+    pub(crate) fn submit<R: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Draft<'_>) -> Result<R, MilvusError> + Send + 'static,
+    ) -> oneshot::Receiver<Result<R, MilvusError>> {
+        match &self.jobs {
+            Some(jobs) => jobs.submit(change),
+            None => oneshot::channel().1,
+        }
+    }
+}
+
+impl Jobs {
     /// Queues a change. The receiver fails only when the thread is gone.
     pub(crate) fn submit<R: Send + 'static>(
         &self,
@@ -71,9 +94,7 @@ impl Writer {
                 None
             }
         });
-        if let Some(jobs) = &self.jobs {
-            let _ = jobs.send(job);
-        }
+        let _ = self.0.send(job);
         receiver
     }
 }
@@ -91,11 +112,11 @@ struct Worker {
     store: Arc<Store>,
     state: Arc<ArcSwap<State>>,
     clock: Arc<Clock>,
-    flush_not_before: Instant,
+    bell: Arc<Bell>,
 }
 
 impl Worker {
-    fn run(mut self, jobs: &Receiver<Job>) {
+    fn run(self, jobs: &Receiver<Job>) {
         let mut synced = Instant::now();
         loop {
             let wait = if self.store.durability() == Durability::Normal {
@@ -116,12 +137,11 @@ impl Worker {
                 }
                 synced = Instant::now();
             }
-            self.flush_full();
         }
     }
 
     fn commit_group(&self, jobs: impl Iterator<Item = Job>) {
-        let mut draft = Draft::new(State::clone(&self.state.load()), &self.clock, &self.store);
+        let mut draft = Draft::new(State::clone(&self.state.load()), &self.clock);
         let mut completions = Vec::new();
         for job in jobs {
             let before = (
@@ -145,17 +165,18 @@ impl Worker {
                 }
             }
         }
-        let outcome = self.commit(draft, false);
+        let outcome = self.commit(draft);
         for completion in completions {
             completion(outcome.as_ref().copied());
         }
     }
 
     /// Commits a draft, and makes it the state that readers see.
-    fn commit(&self, mut draft: Draft<'_>, synced: bool) -> Result<(), StorageError> {
+    fn commit(&self, mut draft: Draft<'_>) -> Result<(), StorageError> {
         if draft.writes.is_empty() {
             // Nothing for the file: at most something that only memory knows.
             self.state.store(Arc::new(draft.state));
+            remove_files(&self.store, draft.obsolete_files.drain(..));
             return Ok(());
         }
         let clock = Bytes::copy_from_slice(&self.clock.latest().to_le_bytes());
@@ -163,7 +184,7 @@ impl Worker {
             .writes
             .push(Write::Put(Table::Meta, b"clock".to_vec(), vec![clock]));
         // A file may only go when the commit that forgets it can't come undone.
-        let synced = synced || !draft.obsolete_files.is_empty();
+        let synced = draft.must_sync || !draft.obsolete_files.is_empty();
         let outcome = if synced {
             self.store.commit_synced(&draft.writes)
         } else {
@@ -173,35 +194,15 @@ impl Worker {
             Ok(()) => {
                 self.state.store(Arc::new(draft.state));
                 remove_files(&self.store, draft.obsolete_files.drain(..));
+                if !draft.touched.is_empty() {
+                    self.bell.touch(draft.touched.drain(..));
+                }
             }
             // Whether the catalog names the new files is unknown then; if not, the next open removes them.
             Err(StorageError::Unknown { .. }) => {}
             Err(_) => remove_files(&self.store, draft.created_files.drain(..)),
         }
         outcome
-    }
-
-    /// Flushes the collections whose growing rows are many.
-    fn flush_full(&mut self) {
-        if Instant::now() < self.flush_not_before {
-            return;
-        }
-        let state = self.state.load_full();
-        for snapshot in state
-            .collections
-            .values()
-            .filter(|snapshot| super::flush::is_full(snapshot))
-        {
-            let mut draft = Draft::new(State::clone(&self.state.load()), &self.clock, &self.store);
-            let id = snapshot.record.id;
-            let outcome = draft
-                .flush(id)
-                .and_then(|()| self.commit(draft, true).map_err(MilvusError::from));
-            if let Err(error) = outcome {
-                tracing::warn!(collection = %snapshot.record.name, %error, "could not flush; the log keeps the rows");
-                self.flush_not_before = Instant::now() + FLUSH_PAUSE;
-            }
-        }
     }
 }
 

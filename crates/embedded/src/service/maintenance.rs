@@ -9,21 +9,12 @@ use milvus_protocol::schema::LongArray;
 use super::Embedded;
 use super::answer::Call;
 use crate::catalog::CollectionRecord;
-use crate::engine::{Draft, SegmentView, State};
+use crate::engine::{SegmentView, State};
 use crate::error::{MilvusError, MilvusErrorKind};
 use crate::storage::Health;
 
 /// The Milvus release whose protocol and behaviour this engine follows; SDKs compare it with their own needs.
 const MILVUS_VERSION: &str = "2.6.0";
-
-fn flush_those_that_need_it(draft: &mut Draft<'_>, ids: Vec<u64>) -> Result<(), MilvusError> {
-    for id in ids {
-        if draft.needs_flush(id)? {
-            draft.flush(id)?;
-        }
-    }
-    Ok(())
-}
 
 impl Embedded {
     pub(super) async fn on_connect(
@@ -89,8 +80,10 @@ impl Embedded {
     }
 
     async fn flush_collections(&self, ids: Vec<u64>) -> Result<(), MilvusError> {
-        let change = move |draft: &mut Draft<'_>| flush_those_that_need_it(draft, ids);
-        self.engine.write(change).await
+        for id in ids {
+            self.engine.flush(id, false).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn on_flush(
@@ -134,16 +127,14 @@ impl Embedded {
         &self,
         _call: Call<FlushAllRequest>,
     ) -> Result<FlushAllResponse, MilvusError> {
-        // Listed where they are flushed: one that is dropped meanwhile is no fault.
-        let change = |draft: &mut Draft<'_>| {
-            let ids: Vec<u64> = draft
-                .catalog()
-                .all_collections()
-                .map(|record| record.id)
-                .collect();
-            flush_those_that_need_it(draft, ids)
-        };
-        self.engine.write(change).await?;
+        let state = self.engine.state();
+        for record in state.catalog.all_collections() {
+            match self.engine.flush(record.id, false).await {
+                // It was dropped meanwhile.
+                Err(error) if error.kind == MilvusErrorKind::CollectionNotFound => {}
+                outcome => outcome?,
+            }
+        }
         Ok(FlushAllResponse {
             flush_all_ts: self.engine.clock().now(),
             ..FlushAllResponse::default()
@@ -188,9 +179,7 @@ impl Embedded {
             (name, _) => state.catalog.collection(&database, name)?,
         };
         let id = record.id;
-        self.engine
-            .write(move |draft: &mut Draft<'_>| draft.flush(id))
-            .await?;
+        self.engine.flush(id, true).await?;
         Ok(ManualCompactionResponse {
             compaction_id: self.engine.clock().next() as i64,
             ..ManualCompactionResponse::default()

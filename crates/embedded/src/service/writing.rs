@@ -95,6 +95,7 @@ impl Embedded {
                 )
             })
             .await?;
+        self.wait_when_crowded(prepared.record.id).await;
         let keys = prepared.keys.clone();
         let timestamp = self
             .engine
@@ -132,6 +133,7 @@ impl Embedded {
                 )
             })
             .await?;
+        self.wait_when_crowded(prepared.record.id).await;
         let keys = prepared.keys.clone();
         let timestamp = self
             .engine
@@ -141,6 +143,15 @@ impl Embedded {
             upsert_cnt: keys.len() as i64,
             ..mutation(&keys, timestamp)
         })
+    }
+
+    /// Waits, two seconds at most, when far more rows were written than are flushed.
+    async fn wait_when_crowded(&self, collection: u64) {
+        if self.engine.is_crowded(collection) {
+            let engine = std::sync::Arc::clone(&self.engine);
+            // Whether it waited or not, the write goes on.
+            let _ = tokio::task::spawn_blocking(move || engine.wait_for_flush(collection)).await;
+        }
     }
 
     /// The rows as they are decide what the request leaves out, so all of it happens in the writer, after everything before it.

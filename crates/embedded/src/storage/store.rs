@@ -3,7 +3,9 @@
 //! The invariant: when [`Store::commit`] returns an error that says "not applied", the files hold the state before it; when it can't know, it says so and
 //! refuses further writes. A failed fsync is never tried again, because the kernel may have dropped the pages that it could not write.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod database;
+mod segments;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,17 +13,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::backend::{CatalogFile, FileHealth};
+use self::database::{create_database, get, is_full, open_database, transact};
+use super::backend::FileHealth;
 use super::filesystem::FileSystem;
 use super::image::{u32_at, u64_at};
 use super::lock::FolderLock;
-use super::{Durability, ImageReader, StorageError, encode_image};
-use crate::column::Column;
+use super::{Durability, StorageError};
 
 /// The version of `docs/embedded-format.md` that this program writes.
 const FORMAT_VERSION: u32 = 1;
-/// Pages that redb keeps. The log is written once and read only at open, so more would only take memory from the segments' pages.
-const CACHE_BYTES: usize = 64 << 20;
 
 /// The tables of `catalog.redb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -352,92 +352,6 @@ impl Store {
     fn damaged(&self, error: &redb::Error) -> StorageError {
         StorageError::corrupt(self.catalog_path(), "a page", error.to_string())
     }
-
-    fn segment_path(&self, segment: u64) -> PathBuf {
-        self.folder
-            .join("segments")
-            .join(format!("{segment:016x}.seg"))
-    }
-
-    /// Writes and fsyncs a segment file. It is an orphan until a commit names it.
-    pub(crate) fn write_segment(
-        &self,
-        segment: u64,
-        rows: usize,
-        columns: &[(i64, Column)],
-    ) -> Result<u64, StorageError> {
-        if let Health::ReadOnly(reason) = self.health() {
-            return Err(StorageError::ReadOnly {
-                path: self.folder.clone(),
-                reason,
-            });
-        }
-        let path = self.segment_path(segment);
-        let image = encode_image(rows, columns);
-        let write = || {
-            let file = self.filesystem.create(&path)?;
-            let mut offset = 0;
-            for piece in image.pieces.iter().filter(|piece| !piece.is_empty()) {
-                file.write_at(offset, piece)?;
-                offset += piece.len() as u64;
-            }
-            Ok(file)
-        };
-        let file = write().map_err(|error: std::io::Error| {
-            // The half-written file would only hold space that the disk may be short of.
-            let _ = self.filesystem.remove(&path);
-            self.not_applied(&format!("could not write {}: {error}", path.display()))
-        })?;
-        let folder = self.folder.join("segments");
-        let synced = file
-            .sync()
-            .and_then(|()| self.filesystem.sync_folder(&folder));
-        synced.map_err(|error| {
-            self.lock().health =
-                Health::ReadOnly(format!("an fsync of {} failed ({error})", path.display()));
-            StorageError::NotApplied {
-                path: self.folder.clone(),
-                detail: format!("could not fsync {}: {error}", path.display()),
-            }
-        })?;
-        Ok(image.length as u64)
-    }
-
-    /// Maps a segment file and checks its header and directory.
-    pub(crate) fn open_segment(&self, segment: u64) -> Result<ImageReader, StorageError> {
-        let path = self.segment_path(segment);
-        let bytes = self
-            .filesystem
-            .map(&path)
-            .map_err(|source| StorageError::file("open the segment", &path, source))?;
-        ImageReader::open(bytes, &path, true)
-    }
-
-    /// Removes a segment file that no commit names any more. Failing is harmless: it is an orphan, removed at the next open.
-    pub(crate) fn remove_segment(&self, segment: u64) {
-        if let Err(error) = self.filesystem.remove(&self.segment_path(segment)) {
-            tracing::warn!(segment, %error, "could not remove a segment file; the next open will");
-        }
-    }
-
-    /// Removes the segment files that `keep` refuses.
-    pub(crate) fn remove_orphans(&self, keep: impl Fn(u64) -> bool) -> Result<(), StorageError> {
-        let folder = self.folder.join("segments");
-        let names = self
-            .filesystem
-            .list(&folder)
-            .map_err(|source| StorageError::file("list", &folder, source))?;
-        for name in names {
-            let id = name
-                .strip_suffix(".seg")
-                .filter(|id| id.len() == 16)
-                .and_then(|id| u64::from_str_radix(id, 16).ok());
-            if let Some(id) = id.filter(|id| !keep(*id)) {
-                self.remove_segment(id);
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Store {
@@ -446,155 +360,4 @@ impl Drop for Store {
             tracing::error!(folder = %self.folder.display(), %error, "could not sync at close; writes since the last sync may be lost");
         }
     }
-}
-
-fn open_database(
-    filesystem: &dyn FileSystem,
-    folder: &Path,
-    health: &Arc<FileHealth>,
-) -> Result<Database, StorageError> {
-    let path = folder.join("catalog.redb");
-    open_redb(filesystem, &path, health)
-}
-
-fn open_redb(
-    filesystem: &dyn FileSystem,
-    path: &Path,
-    health: &Arc<FileHealth>,
-) -> Result<Database, StorageError> {
-    let file = filesystem
-        .open(path)
-        .map_err(|source| StorageError::file("open", path, source))?;
-    let backend = CatalogFile {
-        file,
-        health: Arc::clone(health),
-    };
-    let open = || {
-        Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            // Every page of the committed trees is checked here, so that damage is an error now and not a surprise later. It
-            // reads what replay reads anyway.
-            .set_check_integrity_on_open(true)
-            .create_with_backend(backend)
-    };
-    // redb meets some kinds of damage with a panic before its check is done.
-    match catch_unwind(AssertUnwindSafe(open)) {
-        Ok(opened) => opened.map_err(|error| catalog_error(path, error.into())),
-        Err(_) => Err(StorageError::corrupt(
-            path,
-            "the catalog",
-            "its structure contradicts itself",
-        )),
-    }
-}
-
-fn is_full(kind: std::io::ErrorKind) -> bool {
-    use std::io::ErrorKind;
-    matches!(
-        kind,
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
-    )
-}
-
-/// Makes the catalog under another name first: a crash on the way leaves no half-made catalog behind.
-fn create_database(filesystem: &dyn FileSystem, folder: &Path) -> Result<(), StorageError> {
-    let path = folder.join("catalog.redb");
-    if filesystem.exists(&path) {
-        return Ok(());
-    }
-    let segments = folder.join("segments");
-    let names = filesystem
-        .list(&segments)
-        .map_err(|source| StorageError::file("list", &segments, source))?;
-    if names.iter().any(|name| name.ends_with(".seg")) {
-        let detail = "it is missing, but there are segments that it must describe";
-        return Err(StorageError::corrupt(&path, "the catalog", detail));
-    }
-    let draft = folder.join("catalog.new");
-    let failed = |action| {
-        let draft = draft.clone();
-        move |source| StorageError::file(action, draft, source)
-    };
-    filesystem.create(&draft).map_err(failed("create"))?;
-    let database = open_redb(filesystem, &draft, &Arc::default())?;
-    let create_tables = || -> Result<(), redb::Error> {
-        let transaction = database.begin_write()?;
-        for table in Table::ALL {
-            transaction.open_table(table.definition())?;
-        }
-        transaction
-            .open_table(Table::Meta.definition())?
-            .insert(&b"version"[..], &FORMAT_VERSION.to_le_bytes()[..])?;
-        transaction.commit()?;
-        Ok(())
-    };
-    create_tables().map_err(|error| catalog_error(&draft, error))?;
-    drop(database);
-    let file = filesystem.open(&draft).map_err(failed("open"))?;
-    file.sync().map_err(failed("sync"))?;
-    filesystem.rename(&draft, &path).map_err(failed("rename"))?;
-    filesystem
-        .sync_folder(folder)
-        .map_err(failed("sync the folder of"))
-}
-
-fn catalog_error(path: &Path, error: redb::Error) -> StorageError {
-    match error {
-        redb::Error::Io(source) => StorageError::file("open", path, source),
-        other => StorageError::corrupt(path, "the catalog", other.to_string()),
-    }
-}
-
-fn transact(
-    database: &Database,
-    writes: &[Write],
-    sequence: u64,
-    immediate: bool,
-) -> Result<(), redb::Error> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_durability(if immediate {
-        redb::Durability::Immediate
-    } else {
-        redb::Durability::None
-    })?;
-    for write in writes {
-        match write {
-            Write::Put(table, key, pieces) => {
-                let mut rows = transaction.open_table(table.definition())?;
-                match pieces.as_slice() {
-                    [one] => drop(rows.insert(key.as_slice(), &one[..])?),
-                    many => {
-                        let mut value =
-                            rows.insert_reserve(key.as_slice(), many.iter().map(Bytes::len).sum())?;
-                        let mut rest = value.as_mut();
-                        for piece in many {
-                            let (place, after) = rest.split_at_mut(piece.len());
-                            place.copy_from_slice(piece);
-                            rest = after;
-                        }
-                    }
-                }
-            }
-            Write::Remove(table, key) => drop(
-                transaction
-                    .open_table(table.definition())?
-                    .remove(key.as_slice())?,
-            ),
-            Write::RemoveRange(table, first, last) => {
-                let mut rows = transaction.open_table(table.definition())?;
-                rows.retain_in(first.as_slice()..=last.as_slice(), |_, _| false)?;
-            }
-        }
-    }
-    transaction
-        .open_table(Table::Meta.definition())?
-        .insert(&b"sequence"[..], &sequence.to_le_bytes()[..])?;
-    transaction.commit()?;
-    Ok(())
-}
-
-fn get(database: &Database, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
-    let transaction = database.begin_read()?;
-    let rows = transaction.open_table(table.definition())?;
-    Ok(rows.get(key)?.map(|value| value.value().to_vec()))
 }
