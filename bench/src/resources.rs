@@ -19,10 +19,24 @@ pub fn processor_time() -> Duration {
 
 /// Resident memory of this process in bytes; zero where the kernel does not say.
 pub fn resident_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    memory("/proc/self/status", "VmRSS:")
+}
+
+/// The part of [`resident_bytes`] that is no page of a file: what the kernel can't drop.
+pub fn resident_anonymous_bytes() -> u64 {
+    memory("/proc/self/status", "RssAnon:")
+}
+
+/// Resident memory of another process.
+pub fn resident_bytes_of(process: u32) -> u64 {
+    memory(&format!("/proc/{process}/status"), "VmRSS:")
+}
+
+fn memory(file: &str, name: &str) -> u64 {
+    let status = fs::read_to_string(file).unwrap_or_default();
     let kilobytes = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(name))
         .and_then(|rest| {
             rest.trim()
                 .trim_end_matches("kB")

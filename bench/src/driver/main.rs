@@ -5,6 +5,7 @@
 
 mod calls;
 mod connect;
+mod embedded;
 mod faults;
 mod programs;
 mod real_outage;
@@ -43,6 +44,8 @@ enum Benchmark {
     Connect,
     /// Kills, pauses, GOAWAY, restarts under readers and inserters: what fails, what is doubled, how fast it recovers
     Faults,
+    /// The embedded engine beside Milvus Lite and a Milvus server: insert, search, filter, memory, kill -9
+    Embedded,
     /// Rate, latency and processor time of calls: against a server that does nothing
     Calls,
 }
@@ -51,6 +54,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let (name, run): (_, fn(&mut Report, bool) -> anyhow::Result<()>) = match arguments.benchmark {
         Benchmark::Connect => ("connect", connect::run),
+        Benchmark::Embedded => ("embedded", embedded::run),
         Benchmark::Faults => ("faults", faults::run),
         Benchmark::Calls => ("calls", calls::run),
     };

@@ -100,6 +100,19 @@ impl Clients {
     }
 }
 
+impl Clients {
+    /// The program that does one step of `bench embedded`.
+    pub(crate) fn database_command(&self, who: Who) -> anyhow::Result<Command> {
+        if who != Who::Pymilvus {
+            return Ok(Command::new(sibling("database_ours")?));
+        }
+        let mut command = Command::new(self.python.interpreter());
+        command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("python/embedded.py"));
+        command.env("GRPC_VERBOSITY", "NONE");
+        Ok(command)
+    }
+}
+
 /// Runs the lookups of the registry, each measurement for so many milliseconds.
 pub(crate) fn registry_lookups(target: &Target, milliseconds: u64) -> anyhow::Result<Value> {
     let mut command = Command::new(sibling("registry_lookups")?);
@@ -115,7 +128,7 @@ fn sibling(name: &str) -> anyhow::Result<PathBuf> {
     Ok(own.with_file_name(name))
 }
 
-fn one_line(
+pub(crate) fn one_line(
     command: &mut Command,
     input: &str,
     limit: Duration,

@@ -167,6 +167,11 @@ impl Milvus {
         }
     }
 
+    /// The process that answers.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Stops the process where it stands (SIGSTOP): the port still accepts connections, and nothing answers.
     ///
     /// # Errors
