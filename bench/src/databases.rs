@@ -97,7 +97,8 @@ pub fn filter_of(share: u32) -> String {
 /// # Errors
 /// When the file can't be read.
 pub fn read_floats(path: &Path) -> anyhow::Result<Vec<f32>> {
-    let bytes = std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
+    let bytes =
+        std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
     let numbers = bytes.as_chunks::<4>().0.iter();
     Ok(numbers.map(|four| f32::from_le_bytes(*four)).collect())
 }

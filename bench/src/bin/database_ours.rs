@@ -12,8 +12,8 @@ use milvus_bench::databases::{
     read_floats, text_of,
 };
 use milvus_bench::resources::{resident_anonymous_bytes, resident_bytes};
-use milvus_connections::client::schema::{CollectionSchema, FieldSchema};
 use milvus_connections::client::admin::Index;
+use milvus_connections::client::schema::{CollectionSchema, FieldSchema};
 use milvus_connections::client::{ConsistencyLevel, MetricType};
 use milvus_connections::{Client, ConnectionParams, connections};
 
@@ -41,7 +41,12 @@ async fn create(client: &Client, job: &DatabaseJob) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn insert(client: &Client, first: usize, vectors: Vec<f32>, rows: usize) -> anyhow::Result<()> {
+async fn insert(
+    client: &Client,
+    first: usize,
+    vectors: Vec<f32>,
+    rows: usize,
+) -> anyhow::Result<()> {
     let keys: Vec<i64> = (i64::try_from(first)?..).take(rows).collect();
     let numbers: Vec<i64> = (first..first + rows).map(number_of).collect();
     let texts: Vec<String> = (first..first + rows).map(text_of).collect();
@@ -57,7 +62,10 @@ async fn insert(client: &Client, first: usize, vectors: Vec<f32>, rows: usize) -
 
 async fn fill(job: &DatabaseJob) -> anyhow::Result<Outcome> {
     let vectors = read_floats(&job.vectors)?;
-    let batches: Vec<Vec<f32>> = vectors.chunks(BATCH * job.dimension).map(<[f32]>::to_vec).collect();
+    let batches: Vec<Vec<f32>> = vectors
+        .chunks(BATCH * job.dimension)
+        .map(<[f32]>::to_vec)
+        .collect();
     let rows = vectors.len() / job.dimension;
     drop(vectors);
     let client = open(job).await?;
@@ -74,7 +82,12 @@ async fn fill(job: &DatabaseJob) -> anyhow::Result<Outcome> {
     let (resident, resident_anonymous) = (resident_bytes(), resident_anonymous_bytes());
     drop(client);
     connections().disconnect(ALIAS).await;
-    Ok(Outcome { insert_rate, resident, resident_anonymous, ..Outcome::default() })
+    Ok(Outcome {
+        insert_rate,
+        resident,
+        resident_anonymous,
+        ..Outcome::default()
+    })
 }
 
 async fn write_until_killed(job: &DatabaseJob) -> anyhow::Result<Outcome> {
@@ -106,7 +119,13 @@ async fn search(client: &Client, query: &[f32], share: u32) -> anyhow::Result<Ve
     Ok(search.await?.query(0).int64_ids().to_vec())
 }
 
-async fn searches(client: &Client, queries: &[Vec<f32>], share: u32, callers: usize, seconds: f64) -> anyhow::Result<f64> {
+async fn searches(
+    client: &Client,
+    queries: &[Vec<f32>],
+    share: u32,
+    callers: usize,
+    seconds: f64,
+) -> anyhow::Result<f64> {
     let until = Duration::from_secs_f64(seconds);
     let began = Instant::now();
     let tasks: Vec<_> = (0..callers)
@@ -151,7 +170,10 @@ fn rate(count: usize, time: Duration) -> f64 {
 
 async fn read(job: &DatabaseJob, queries: &[Vec<f32>]) -> anyhow::Result<Outcome> {
     let (client, first_search_ms) = first_search(job, queries).await?;
-    let mut outcome = Outcome { first_search_ms, ..Outcome::default() };
+    let mut outcome = Outcome {
+        first_search_ms,
+        ..Outcome::default()
+    };
     for share in SHARES {
         let one = searches(&client, queries, share, 1, job.seconds).await?;
         let two = searches(&client, queries, share, 2, job.seconds).await?;
@@ -181,16 +203,30 @@ async fn first_search(job: &DatabaseJob, queries: &[Vec<f32>]) -> anyhow::Result
 
 async fn reopen(job: &DatabaseJob, queries: &[Vec<f32>]) -> anyhow::Result<Outcome> {
     let (client, first_search_ms) = first_search(job, queries).await?;
-    let rows = client.query(COLLECTION).consistency(ConsistencyLevel::Strong).count().await?;
-    Ok(Outcome { first_search_ms, rows, ..Outcome::default() })
+    let rows = client
+        .query(COLLECTION)
+        .consistency(ConsistencyLevel::Strong)
+        .count()
+        .await?;
+    Ok(Outcome {
+        first_search_ms,
+        rows,
+        ..Outcome::default()
+    })
 }
 
 fn main() -> anyhow::Result<()> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     let job: DatabaseJob = serde_json::from_str(&line)?;
-    let queries: Vec<Vec<f32>> = read_floats(&job.queries)?.chunks(job.dimension).map(<[f32]>::to_vec).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let queries: Vec<Vec<f32>> = read_floats(&job.queries)?
+        .chunks(job.dimension)
+        .map(<[f32]>::to_vec)
+        .collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(async {
         match job.step {
             Step::Fill => fill(&job).await,

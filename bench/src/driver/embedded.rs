@@ -59,7 +59,9 @@ pub(crate) fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> {
         bandwidth(report, data);
         let truth = neighbours(data)?;
         for who in [Who::Ours, Who::Pymilvus] {
-            let folder = scratch.path().join(format!("{}-{}.db", data.name, who.name()));
+            let folder = scratch
+                .path()
+                .join(format!("{}-{}.db", data.name, who.name()));
             in_process(report, &clients, data, who, &folder, seconds, &truth)
                 .with_context(|| format!("{}, {}", data.name, who.name()))?;
         }
@@ -80,38 +82,100 @@ fn in_process(
     let name = if who == Who::Ours { "ours" } else { LITE };
     let job = data.job(&folder.display().to_string(), seconds);
     let filled = clients.run_database(who, &job.doing(Step::Fill), STEP_LIMIT)?;
-    report.add(&data.name, name, "durable insert [rows/s]", filled.insert_rate);
-    report.add(&data.name, name, "memory after filling [MB]", megabytes(filled.resident));
-    report.add(&data.name, name, "size on disk [MB]", megabytes(size(folder)?));
+    report.add(
+        &data.name,
+        name,
+        "durable insert [rows/s]",
+        filled.insert_rate,
+    );
+    report.add(
+        &data.name,
+        name,
+        "memory after filling [MB]",
+        megabytes(filled.resident),
+    );
+    report.add(
+        &data.name,
+        name,
+        "size on disk [MB]",
+        megabytes(size(folder)?),
+    );
     let read = clients.run_database(who, &job.doing(Step::Read), STEP_LIMIT)?;
     add_reads(report, data, name, &read, truth);
-    report.add(&data.name, name, "memory while reading [MB]", megabytes(read.resident));
-    report.add(&data.name, name, "of it not pages of files [MB]", megabytes(read.resident_anonymous));
+    report.add(
+        &data.name,
+        name,
+        "memory while reading [MB]",
+        megabytes(read.resident),
+    );
+    report.add(
+        &data.name,
+        name,
+        "of it not pages of files [MB]",
+        megabytes(read.resident_anonymous),
+    );
     #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
     let share = read.resident as f64 / data.bytes() as f64;
     report.add(&data.name, name, "memory while reading [× vectors]", share);
     let killed = folder.with_extension("killed.db");
     let job = data.job(&killed.display().to_string(), seconds);
-    let acknowledged = write_and_kill(clients, who, &job.doing(Step::WriteUntilKilled), seconds * 2.0)?;
+    let acknowledged = write_and_kill(
+        clients,
+        who,
+        &job.doing(Step::WriteUntilKilled),
+        seconds * 2.0,
+    )?;
     let back = clients.run_database(who, &job.doing(Step::Reopen), STEP_LIMIT)?;
-    report.add(&data.name, name, "kill -9, then open to first search [ms]", back.first_search_ms);
+    report.add(
+        &data.name,
+        name,
+        "kill -9, then open to first search [ms]",
+        back.first_search_ms,
+    );
     #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    let counts = (acknowledged as f64, acknowledged.saturating_sub(back.rows) as f64);
-    report.add(&data.name, name, "rows acknowledged before kill -9", counts.0);
+    let counts = (
+        acknowledged as f64,
+        acknowledged.saturating_sub(back.rows) as f64,
+    );
+    report.add(
+        &data.name,
+        name,
+        "rows acknowledged before kill -9",
+        counts.0,
+    );
     report.add(&data.name, name, "of them lost", counts.1);
-    ensure!(who != Who::Ours || counts.1 == 0.0, "acknowledged rows are lost");
+    ensure!(
+        who != Who::Ours || counts.1 == 0.0,
+        "acknowledged rows are lost"
+    );
     Ok(())
 }
 
-fn on_a_server(report: &mut Report, clients: &Clients, data: &Data, seconds: f64, truth: &Truth) -> anyhow::Result<()> {
+fn on_a_server(
+    report: &mut Report,
+    clients: &Clients,
+    data: &Data,
+    seconds: f64,
+    truth: &Truth,
+) -> anyhow::Result<()> {
     let mut server = Milvus::start(MilvusOptions::default())?;
     let job = data.job(&server.server().uri(), seconds);
     let filled = clients.run_database(Who::Ours, &job.doing(Step::Fill), STEP_LIMIT)?;
-    report.add(&data.name, SERVER, "durable insert [rows/s]", filled.insert_rate);
+    report.add(
+        &data.name,
+        SERVER,
+        "durable insert [rows/s]",
+        filled.insert_rate,
+    );
     let read = clients.run_database(Who::Ours, &job.doing(Step::Read), STEP_LIMIT)?;
     add_reads(report, data, SERVER, &read, truth);
     let memory = resident_bytes_of(server.process_id());
-    report.add(&data.name, SERVER, "memory while reading [MB]", megabytes(memory));
+    report.add(
+        &data.name,
+        SERVER,
+        "memory while reading [MB]",
+        megabytes(memory),
+    );
     server.kill();
     let began = Instant::now();
     server.restart()?;
@@ -128,23 +192,62 @@ fn on_a_server(report: &mut Report, clients: &Clients, data: &Data, seconds: f64
 }
 
 fn add_reads(report: &mut Report, data: &Data, name: &str, read: &Outcome, truth: &Truth) {
-    report.add(&data.name, name, "open to first search [ms]", read.first_search_ms);
-    for ((share, (one, two)), (found, truth)) in SHARES.iter().zip(&read.rates).zip(read.hits.iter().zip(truth)) {
+    report.add(
+        &data.name,
+        name,
+        "open to first search [ms]",
+        read.first_search_ms,
+    );
+    for ((share, (one, two)), (found, truth)) in SHARES
+        .iter()
+        .zip(&read.rates)
+        .zip(read.hits.iter().zip(truth))
+    {
         let what = match share {
             0 => "exact search".to_owned(),
             share => format!("search, filter leaves {} %", f64::from(*share) / 10.0),
         };
-        report.add(&data.name, name, &format!("{what}, 1 caller [queries/s]"), *one);
-        report.add(&data.name, name, &format!("{what}, 2 callers [queries/s]"), *two);
-        report.add(&data.name, name, &format!("{what}: recall@{LIMIT}"), recall(found, truth));
+        report.add(
+            &data.name,
+            name,
+            &format!("{what}, 1 caller [queries/s]"),
+            *one,
+        );
+        report.add(
+            &data.name,
+            name,
+            &format!("{what}, 2 callers [queries/s]"),
+            *two,
+        );
+        report.add(
+            &data.name,
+            name,
+            &format!("{what}: recall@{LIMIT}"),
+            recall(found, truth),
+        );
         if *share == 0 {
             #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
             let gigabytes = data.bytes() as f64 / 1e9;
-            report.add(&data.name, name, "exact search reads, 1 caller [GB/s]", one * gigabytes);
-            report.add(&data.name, name, "exact search reads, 2 callers [GB/s]", two * gigabytes);
+            report.add(
+                &data.name,
+                name,
+                "exact search reads, 1 caller [GB/s]",
+                one * gigabytes,
+            );
+            report.add(
+                &data.name,
+                name,
+                "exact search reads, 2 callers [GB/s]",
+                two * gigabytes,
+            );
         }
     }
-    report.add(&data.name, name, "query by filter [rows/s]", read.query_rate);
+    report.add(
+        &data.name,
+        name,
+        "query by filter [rows/s]",
+        read.query_rate,
+    );
 }
 
 impl Data {
@@ -171,12 +274,20 @@ trait Doing {
 
 impl Doing for DatabaseJob {
     fn doing(&self, step: Step) -> DatabaseJob {
-        DatabaseJob { step, ..self.clone() }
+        DatabaseJob {
+            step,
+            ..self.clone()
+        }
     }
 }
 
 /// Lets a process insert for so many seconds after its first acknowledgement, and kills it. Gives the rows it said were acknowledged.
-fn write_and_kill(clients: &Clients, who: Who, job: &DatabaseJob, seconds: f64) -> anyhow::Result<u64> {
+fn write_and_kill(
+    clients: &Clients,
+    who: Who,
+    job: &DatabaseJob,
+    seconds: f64,
+) -> anyhow::Result<u64> {
     let mut child = clients
         .database_command(who)?
         .stdin(Stdio::piped())
@@ -192,7 +303,9 @@ fn write_and_kill(clients: &Clients, who: Who, job: &DatabaseJob, seconds: f64) 
     thread::sleep(Duration::from_secs_f64(seconds + 2.0));
     child.kill()?;
     child.wait()?;
-    let last = reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
+    let last = reader
+        .join()
+        .map_err(|_| anyhow::anyhow!("the reader panicked"))?;
     last.context("no row was acknowledged")
 }
 
@@ -217,7 +330,12 @@ fn bandwidth(report: &mut Report, data: &Data) {
             let bytes = (data.bytes() * rounds) as f64;
             best = best.max(bytes / began.elapsed().as_secs_f64() / 1e9);
         }
-        report.add(&data.name, "memory", &format!("bandwidth, {threads} threads [GB/s]"), best);
+        report.add(
+            &data.name,
+            "memory",
+            &format!("bandwidth, {threads} threads [GB/s]"),
+            best,
+        );
     }
 }
 
@@ -229,7 +347,9 @@ fn sum(words: &[u64]) -> u64 {
             *sum = sum.wrapping_add(*word);
         }
     }
-    sums.iter().chain(rest).fold(0, |sum, word| sum.wrapping_add(*word))
+    sums.iter()
+        .chain(rest)
+        .fold(0, |sum, word| sum.wrapping_add(*word))
 }
 
 /// The true keys for the first queries, by [`SHARES`].
@@ -240,7 +360,12 @@ fn neighbours(data: &Data) -> anyhow::Result<Truth> {
     let mut truth = vec![Vec::new(); SHARES.len()];
     for query in queries.chunks(data.dimension).take(CHECKED) {
         let distance = |vector: &[f32]| -> f64 {
-            let pairs = || vector.iter().zip(query).map(|(a, b)| (f64::from(*a), f64::from(*b)));
+            let pairs = || {
+                vector
+                    .iter()
+                    .zip(query)
+                    .map(|(a, b)| (f64::from(*a), f64::from(*b)))
+            };
             match data.metric {
                 "COSINE" => {
                     let dot: f64 = pairs().map(|(a, b)| a * b).sum();
@@ -250,20 +375,32 @@ fn neighbours(data: &Data) -> anyhow::Result<Truth> {
                 _ => pairs().map(|(a, b)| (a - b) * (a - b)).sum(),
             }
         };
-        let mut all: Vec<(f64, usize)> = vectors.chunks(data.dimension).map(distance).zip(0..).collect();
+        let mut all: Vec<(f64, usize)> = vectors
+            .chunks(data.dimension)
+            .map(distance)
+            .zip(0..)
+            .collect();
         all.sort_by(|left, right| left.0.total_cmp(&right.0));
         for (share, truth) in SHARES.iter().zip(&mut truth) {
             let passes = |row: usize| *share == 0 || number_of(row) < i64::from(*share);
             let best = all.iter().filter(|(_, row)| passes(*row)).take(LIMIT);
-            truth.push(best.map(|(_, row)| i64::try_from(*row).unwrap_or_default()).collect());
+            truth.push(
+                best.map(|(_, row)| i64::try_from(*row).unwrap_or_default())
+                    .collect(),
+            );
         }
     }
     Ok(truth)
 }
 
 fn recall(found: &[Vec<i64>], truth: &[Vec<i64>]) -> f64 {
-    let hits = |(found, truth): (&Vec<i64>, &Vec<i64>)| truth.iter().filter(|key| found.contains(key)).count();
-    let (right, all) = (found.iter().zip(truth).map(hits).sum::<usize>(), truth.iter().map(Vec::len).sum::<usize>());
+    let hits = |(found, truth): (&Vec<i64>, &Vec<i64>)| {
+        truth.iter().filter(|key| found.contains(key)).count()
+    };
+    let (right, all) = (
+        found.iter().zip(truth).map(hits).sum::<usize>(),
+        truth.iter().map(Vec::len).sum::<usize>(),
+    );
     #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     let share = right as f64 / all.max(1) as f64;
     share
@@ -303,7 +440,10 @@ fn generated(folder: &Path, divisor: usize) -> anyhow::Result<Data> {
     let centres: Vec<f32> = (0..CLUSTERS * dimension).map(|_| random()).collect();
     let mut vectors = |count: usize| -> Vec<f32> {
         (0..count * dimension)
-            .map(|at| centres[(at / dimension * 31 % CLUSTERS) * dimension + at % dimension] + random() * 0.3)
+            .map(|at| {
+                centres[(at / dimension * 31 % CLUSTERS) * dimension + at % dimension]
+                    + random() * 0.3
+            })
             .collect()
     };
     let data = Data {
@@ -359,7 +499,12 @@ fn halves(file: &[u8]) -> anyhow::Result<impl Iterator<Item = f32> + '_> {
 }
 
 impl Clients {
-    fn run_database(&self, who: Who, job: &DatabaseJob, limit: Duration) -> anyhow::Result<Outcome> {
+    fn run_database(
+        &self,
+        who: Who,
+        job: &DatabaseJob,
+        limit: Duration,
+    ) -> anyhow::Result<Outcome> {
         let mut command: Command = self.database_command(who)?;
         let line = format!("{}\n", serde_json::to_string(job)?);
         let (outcome, _) = crate::programs::one_line(&mut command, &line, limit)

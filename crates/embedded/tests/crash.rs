@@ -18,6 +18,8 @@ use support::{collection, flush, insert, keys, runtime};
 /// Rows of a request.
 const ROWS: i64 = 50;
 const FOLDER: &str = "MILVUS_EMBEDDED_CRASH_FOLDER";
+/// How often the writer is killed; six times without it.
+const ROUNDS: &str = "MILVUS_EMBEDDED_CRASH_ROUNDS";
 
 /// The process that gets killed: writes requests and says of each when it is acknowledged. Does nothing unless the test below started it.
 #[test]
@@ -51,7 +53,8 @@ fn kill_9_loses_no_acknowledged_request_and_halves_none() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crash.db");
     let mut requests = Vec::new();
-    for round in 0..6u32 {
+    let rounds = std::env::var(ROUNDS).map_or(6, |rounds| rounds.parse().unwrap());
+    for round in 0..rounds {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "writer_that_gets_killed", "--nocapture"])
             .env(FOLDER, &path)
@@ -61,7 +64,7 @@ fn kill_9_loses_no_acknowledged_request_and_halves_none() {
             .unwrap();
         // Killed after so many acknowledgements, so at another moment of the next request each time.
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let wanted = requests.len() + 5 + round as usize * 7;
+        let wanted = requests.len() + 5 + round % 6 * 7;
         while requests.len() < wanted {
             let line = lines
                 .next()

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Metric;
 use super::kernel::{
-    Brain, Decode, Dot, Half, HammingDistance, IntegerDot, IntegerSquaredDistance,
+    Brain, CosineOf, Decode, Dot, Half, HammingDistance, IntegerDot, IntegerSquaredDistance,
     IntegerSquaredNorm, JaccardDistance, Kernel, Level, Single, SquaredDistance, SquaredNorm,
     distances,
 };
@@ -16,8 +16,10 @@ use crate::text::bm25::Scorer;
 
 /// Bytes of rows that are compared with all queries before the next are read: a share of the first-level cache.
 const BLOCK_BYTES: usize = 24 * 1024;
-/// Rows of a block at most.
+/// Rows of a block at most, but for those of its last word of candidates.
 const BLOCK_ROWS: usize = 256;
+/// Room for the scores of a block.
+const BLOCK_ROOM: usize = BLOCK_ROWS + 64;
 
 /// What a scan keeps.
 #[derive(Debug, Clone, Default)]
@@ -37,13 +39,16 @@ pub struct ScanOptions<'a> {
 }
 
 impl ScanOptions<'_> {
-    /// The rows to look at that hold a vector, in ascending order.
-    fn candidates<'c>(&'c self, column: &'c Column) -> impl Iterator<Item = u32> + 'c {
+    /// The rows to look at that hold a vector, in ascending order: 64 at a time, each with the number of the first.
+    fn candidate_words<'c>(
+        &'c self,
+        column: &'c Column,
+    ) -> impl Iterator<Item = (usize, u64)> + 'c {
         let range = self.rows.clone().unwrap_or(0..column.len());
         let (start, end) = (range.start, range.end.min(column.len()));
         let validity = column.validity();
         let words = start / 64..end.div_ceil(64);
-        words.flat_map(move |index| {
+        words.map(move |index| {
             let mut word = self.allowed.map_or(u64::MAX, |allowed| {
                 allowed.words().get(index).copied().unwrap_or(0)
             });
@@ -55,6 +60,14 @@ impl ScanOptions<'_> {
             if end < base + 64 {
                 word &= (1u64 << (end - base)) - 1;
             }
+            (base, word)
+        })
+    }
+
+    /// As [`ScanOptions::candidate_words`], one by one.
+    fn candidates<'c>(&'c self, column: &'c Column) -> impl Iterator<Item = u32> + 'c {
+        let words = self.candidate_words(column);
+        words.flat_map(|(base, mut word)| {
             std::iter::from_fn(move || {
                 let bit = word.trailing_zeros();
                 word &= word.wrapping_sub(1);
@@ -165,6 +178,7 @@ fn scan_floats<D: Decode>(
     match metric {
         Metric::L2 => blocks.run::<SquaredDistance<D>>(tops),
         // The queries have length one already, or zero.
+        Metric::Cosine if tops.len() == 1 => blocks.run::<CosineOf<D>>(tops),
         Metric::Cosine => blocks.cosine::<Dot<D>, SquaredNorm<D>>(&vec![1.0; tops.len()], tops),
         _ => blocks.run::<Dot<D>>(tops),
     }
@@ -210,11 +224,21 @@ impl<Q, R> Blocks<'_, Q, R> {
     /// Calls `each` with the candidates of each block.
     fn each(&self, mut each: impl FnMut(&[u32])) {
         let row_bytes = (self.rows.width * size_of::<R>()).max(1);
-        let block = (BLOCK_BYTES / row_bytes).clamp(8, BLOCK_ROWS);
-        let mut ids = Vec::with_capacity(block);
-        for row in self.options.candidates(self.column) {
-            ids.push(row);
-            if ids.len() == block {
+        // A single query reads every row once, so nothing is gained by keeping rows near.
+        let block = match self.queries.len() > self.rows.width {
+            true => (BLOCK_BYTES / row_bytes).clamp(8, BLOCK_ROWS),
+            false => BLOCK_ROWS,
+        };
+        let mut ids = Vec::with_capacity(BLOCK_ROOM);
+        for (base, mut word) in self.options.candidate_words(self.column) {
+            if word == u64::MAX {
+                ids.extend(base as u32..base as u32 + 64);
+            }
+            while word != 0 && word != u64::MAX {
+                ids.push(base as u32 + word.trailing_zeros());
+                word &= word - 1;
+            }
+            if ids.len() >= block {
                 each(&ids);
                 ids.clear();
             }
@@ -226,7 +250,7 @@ impl<Q, R> Blocks<'_, Q, R> {
 
     fn run<K: Kernel<Query = Q, Row = R>>(&self, tops: &mut [TopK<'_>]) {
         let (level, width) = (Level::best(), self.rows.width.max(1));
-        let mut out = [0.0f32; BLOCK_ROWS];
+        let mut out = [0.0f32; BLOCK_ROOM];
         self.each(|ids| {
             for (query, top) in self.queries.chunks_exact(width).zip(tops.iter_mut()) {
                 distances::<K>(level, query, self.rows.data, width, ids, &mut out);
@@ -244,7 +268,7 @@ impl<Q, R> Blocks<'_, Q, R> {
         N: Kernel<Query = Q, Row = R>,
     {
         let (level, width) = (Level::best(), self.rows.width.max(1));
-        let (mut out, mut norms) = ([0.0f32; BLOCK_ROWS], [0.0f32; BLOCK_ROWS]);
+        let (mut out, mut norms) = ([0.0f32; BLOCK_ROOM], [0.0f32; BLOCK_ROOM]);
         self.each(|ids| {
             let Some(any) = self.queries.get(..width) else {
                 return;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::kernel::{
-    Brain, Decode, Dot, Half, HammingDistance, IntegerDot, IntegerSquaredDistance,
+    Brain, CosineOf, Decode, Dot, Half, HammingDistance, IntegerDot, IntegerSquaredDistance,
     IntegerSquaredNorm, JaccardDistance, Kernel, Level, Single, SquaredDistance, SquaredNorm,
     distances,
 };
@@ -67,6 +67,13 @@ fn check_floats<D: Decode>(query: &[f32], row: &[D::Stored]) {
         sum(|_, row| row * row),
         scale
     ));
+    // Below this the squares leave the range of single precision.
+    let length = sum(|_, row| row * row).sqrt();
+    if length > 1e-15 {
+        let cosine = sum(|query, row| query * row) / length;
+        let scale = sum(|query, _| query * query).sqrt();
+        assert!(near(&by_level::<CosineOf<D>>(query, row), cosine, scale));
+    }
 }
 
 proptest! {

@@ -72,7 +72,11 @@ pub(crate) struct Rewritten {
 
 impl Rewrite {
     /// Writes the file. Nobody else sees it until it is installed.
-    pub(crate) fn write(self, snapshot: &Snapshot, store: &Store) -> Result<Rewritten, MilvusError> {
+    pub(crate) fn write(
+        self,
+        snapshot: &Snapshot,
+        store: &Store,
+    ) -> Result<Rewritten, MilvusError> {
         let Merged {
             rows,
             columns,
@@ -138,10 +142,7 @@ impl Draft<'_> {
                 view.clone()
             };
             let views = growing.map(freeze).collect();
-            let (catalog, writes) = (
-                Arc::make_mut(&mut self.state.catalog),
-                &mut self.writes,
-            );
+            let (catalog, writes) = (Arc::make_mut(&mut self.state.catalog), &mut self.writes);
             rewrites.push(Rewrite {
                 partition: *partition,
                 file: catalog.next_identifier(writes),
@@ -212,8 +213,10 @@ impl Draft<'_> {
         let collection = snapshot.record.id;
         for view in found.iter().filter(|view| view.segment.is_sealed()) {
             for table in [Table::Segments, Table::Deletions] {
-                self.writes
-                    .push(Write::Remove(table, segment_key(collection, view.segment.id)));
+                self.writes.push(Write::Remove(
+                    table,
+                    segment_key(collection, view.segment.id),
+                ));
             }
             self.obsolete_files.push(view.segment.id);
         }

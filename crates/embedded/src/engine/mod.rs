@@ -35,6 +35,7 @@ pub(crate) use clock::{Clock, physical_milliseconds};
 pub(crate) use draft::Draft;
 pub(crate) use functions::analyzer_of;
 pub(crate) use keys::Key;
+use maintenance::Maintenance;
 pub(crate) use query::QueryRequest;
 pub(crate) use ranker::{Ranker, fuse};
 pub(crate) use read::{BoundFilter, Reader};
@@ -43,7 +44,6 @@ pub use registry::{Location, OpenError, Options};
 pub(crate) use search::{Grouping, Hit, ScoreRange, SearchRequest, Targets};
 pub(crate) use segment::Segment;
 pub(crate) use snapshot::{PartitionSnapshot, SegmentView, Snapshot, State};
-use maintenance::Maintenance;
 use writer::Writer;
 
 use crate::error::MilvusError;

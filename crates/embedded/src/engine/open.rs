@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::draft::apply_part;
 use super::deletions::decode_bitmap;
+use super::draft::apply_part;
 use super::flush::SegmentRecord;
 use super::maintenance::{Bell, Maintenance};
 use super::writer::Writer;

@@ -66,7 +66,10 @@ pub(super) fn is_full(kind: std::io::ErrorKind) -> bool {
 }
 
 /// Makes the catalog under another name first: a crash on the way leaves no half-made catalog behind.
-pub(super) fn create_database(filesystem: &dyn FileSystem, folder: &Path) -> Result<(), StorageError> {
+pub(super) fn create_database(
+    filesystem: &dyn FileSystem,
+    folder: &Path,
+) -> Result<(), StorageError> {
     let path = folder.join("catalog.redb");
     if filesystem.exists(&path) {
         return Ok(());
@@ -162,7 +165,11 @@ pub(super) fn transact(
     Ok(())
 }
 
-pub(super) fn get(database: &Database, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
+pub(super) fn get(
+    database: &Database,
+    table: Table,
+    key: &[u8],
+) -> Result<Option<Vec<u8>>, redb::Error> {
     let transaction = database.begin_read()?;
     let rows = transaction.open_table(table.definition())?;
     Ok(rows.get(key)?.map(|value| value.value().to_vec()))
