@@ -26,6 +26,8 @@ pub(crate) struct Reader {
 pub(crate) struct BoundFilter {
     plan: Plan,
     keys: Option<Column>,
+    /// How many keys the filter lists, when it does nothing else.
+    listed_keys: Option<usize>,
 }
 
 impl BoundFilter {
@@ -46,7 +48,17 @@ impl BoundFilter {
                 Some(key_column(primary.column_type(), &keys)?)
             }
         };
-        Ok(Self { plan, keys })
+        let listed_keys = plan.listed_values(&primary.name).map(|values| values.len());
+        Ok(Self {
+            plan,
+            keys,
+            listed_keys,
+        })
+    }
+
+    /// How many primary keys the filter lists (`id in [1, 2]`), when it says nothing else.
+    pub(crate) fn listed_keys(&self) -> Option<usize> {
+        self.listed_keys
     }
 
     /// The rows of a segment that satisfy it.

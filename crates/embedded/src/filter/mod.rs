@@ -101,4 +101,13 @@ impl Plan {
     pub fn pinned_values(&self, field: &str) -> Option<Vec<Constant>> {
         self.predicate.pinned(field)
     }
+
+    /// As [`Plan::pinned_values`], when the filter says nothing else: every row with one of the values matches.
+    pub fn listed_values(&self, field: &str) -> Option<Vec<Constant>> {
+        use plan::Predicate::{Compare, In};
+        match &self.predicate {
+            Compare(..) | In(..) => self.predicate.pinned(field),
+            _ => None,
+        }
+    }
 }

@@ -33,6 +33,8 @@ impl Embedded {
                     "delete needs a filter; to remove all rows use truncate_collection",
                 ));
             };
+            // Milvus doesn't look whether keys that are listed exist, it counts them.
+            let listed = filter.listed_keys();
             // Not what readers see but what is stored: rows that outlived their TTL go too.
             let reader = Reader::of_all_rows(draft.snapshot(record.id)?, partitions);
             let found = reader.query(&QueryRequest {
@@ -46,7 +48,7 @@ impl Embedded {
                 .into_iter()
                 .next()
                 .ok_or_else(|| MilvusError::invalid("no primary key"))?;
-            let count = keys.len();
+            let count = listed.unwrap_or(keys.len());
             let (timestamp, _) = draft.delete(PreparedDelete {
                 record,
                 keys,
