@@ -329,9 +329,11 @@ def test_ctrl_c_ends_a_long_call(stand_in: Any, call: str, tmp_path: Any) -> Non
     program.write_text(
         textwrap.dedent(
             f"""
-            import sys
+            import signal, sys
             from milvus_connections import connections
 
+            # A shell starts what runs in its background with the signal ignored.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             if "{call}" != "connect":
                 connections.connect("dev", address="{stand_in.address}")
             handle = "{call}" == "version" and connections._fetch_handler("dev")._connection
