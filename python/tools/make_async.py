@@ -71,17 +71,17 @@ def without_examples(text: str) -> str:
 def awaited(module: str, text: str) -> str:
     """The text of a module with its calls awaited."""
     body, functions = re.split(r"\n\n\n(?=def )", text, maxsplit=1) if "\n\n\ndef " in text else (text, "")
-    helpers = re.findall(r"^def (\w+)\(", functions, re.MULTILINE)
+    functions_beside = re.findall(r"^def (\w+)\(", functions, re.MULTILINE)
     text = without_examples(body.rstrip("\n") + "\n")
-    # Helpers stay where they are.
+    # Functions beside the class stay where they are.
     text = re.sub(r"from \.base import", "from ..client.base import", text)
     text = re.sub(
         r"from \.rows import WritingRows, has_text_keys",
         "from ..client.rows import has_text_keys\nfrom .rows import WritingRows",
         text,
     )
-    if helpers:
-        names = ", ".join(sorted(helpers))
+    if functions_beside:
+        names = ", ".join(sorted(functions_beside))
         text = re.sub(r"(\nfrom \.\.exceptions import|\nfrom \.\.types import)", rf"\nfrom ..client.{module} import {names}\1", text, count=1)
         constants = re.findall(r"^(_[A-Z_]+) = ", text, re.MULTILINE)
         for constant in constants:

@@ -175,7 +175,7 @@ def _ann(
     }
 
 
-def _common(
+def _target(
     collection_name: str, output_fields: Any, partition_names: Any, level: Any, functions: list[Function], score: Any
 ) -> dict[str, Any]:
     return {
@@ -218,10 +218,10 @@ def search_arguments(
         functions, score = ranker.functions, ranker.params
     else:
         raise ParamError(message="The search ranker must be a Function or FunctionScore.")
-    common = _common(collection_name, output_fields, partition_names, level, functions, score)
+    target = _target(collection_name, output_fields, partition_names, level, functions, score)
     filter_params = kwargs.get("filter_params")
     ann = _ann(data, ids, anns_field, expression(filter), filter_params, limit, search_params, kwargs)
-    return common, ann
+    return target, ann
 
 
 def hybrid_arguments(
@@ -241,7 +241,7 @@ def hybrid_arguments(
     functions = [ranker] if isinstance(ranker, Function) else []
     strategy = ranker.dict() if isinstance(ranker, BaseRanker) else {}
     given = strategy.get("params", {})
-    common = _common(collection_name, output_fields, partition_names, level, functions, None)
+    target = _target(collection_name, output_fields, partition_names, level, functions, None)
     inner = {name: kwargs[name] for name in ("round_decimal", "ignore_growing") if name in kwargs}
     searches = [
         _ann(req.data, None, req.anns_field, expression(req.expr), req.expr_params, req.limit, req.param, inner)
@@ -258,7 +258,7 @@ def hybrid_arguments(
         "round_decimal": kwargs.get("round_decimal", -1),
         "more": {name: kwargs[name] for name in names if kwargs.get(name) is not None},
     }
-    return common, searches, rank
+    return target, searches, rank
 
 
 def written(answer: Mapping[str, Any], name: str) -> OmitZeroDict:

@@ -113,7 +113,7 @@ class ReadingRows(WritingRows):
             "highlighter": highlighter,
             "search_aggregation": search_aggregation,
         }
-        common, ann = search_arguments(
+        target, ann = search_arguments(
             collection_name,
             data,
             ids,
@@ -127,7 +127,7 @@ class ReadingRows(WritingRows):
             level_of(kwargs),
             {**kwargs, **beyond},
         )
-        answer = await native.search(await self._connection(), self._options(timeout, kwargs), common, ann)
+        answer = await native.search(await self._connection(), self._options(timeout, kwargs), target, ann)
         return SearchResult(answer, kwargs.get("round_decimal", -1))
 
     async def hybrid_search(
@@ -145,7 +145,7 @@ class ReadingRows(WritingRows):
         """
         checked("collection_name", collection_name, str)
         named(collection_name=collection_name)
-        common, searches, rank = hybrid_arguments(
+        target, searches, rank = hybrid_arguments(
             collection_name,
             reqs,
             ranker,
@@ -156,7 +156,7 @@ class ReadingRows(WritingRows):
             kwargs,
         )
         answer = await native.hybrid_search(
-            await self._connection(), self._options(timeout, kwargs), common, searches, rank
+            await self._connection(), self._options(timeout, kwargs), target, searches, rank
         )
         return SearchResult(answer, kwargs.get("round_decimal", -1))
 
@@ -208,7 +208,7 @@ class ReadingRows(WritingRows):
         """
         named(collection_name=collection_name)
         size = batch_of(batch_size)
-        common, ann = search_arguments(
+        target, ann = search_arguments(
             collection_name,
             data,
             None,
@@ -222,5 +222,5 @@ class ReadingRows(WritingRows):
             level_of(kwargs),
             {**kwargs, "round_decimal": round_decimal},
         )
-        pages = await native.search_pages(await self._connection(), self._options(timeout, kwargs), common, ann, size)
+        pages = await native.search_pages(await self._connection(), self._options(timeout, kwargs), target, ann, size)
         return SearchIterator(pages, limit, round_decimal, external_filter_func)

@@ -136,7 +136,7 @@ class ReadingRows(WritingRows):
             "highlighter": highlighter,
             "search_aggregation": search_aggregation,
         }
-        common, ann = search_arguments(
+        target, ann = search_arguments(
             collection_name,
             data,
             ids,
@@ -150,7 +150,7 @@ class ReadingRows(WritingRows):
             level_of(kwargs),
             {**kwargs, **beyond},
         )
-        answer = native.search(self._connection(), self._options(timeout, kwargs), common, ann)
+        answer = native.search(self._connection(), self._options(timeout, kwargs), target, ann)
         return SearchResult(answer, kwargs.get("round_decimal", -1))
 
     def hybrid_search(
@@ -178,7 +178,7 @@ class ReadingRows(WritingRows):
         """
         checked("collection_name", collection_name, str)
         named(collection_name=collection_name)
-        common, searches, rank = hybrid_arguments(
+        target, searches, rank = hybrid_arguments(
             collection_name,
             reqs,
             ranker,
@@ -189,7 +189,7 @@ class ReadingRows(WritingRows):
             kwargs,
         )
         answer = native.hybrid_search(
-            self._connection(), self._options(timeout, kwargs), common, searches, rank
+            self._connection(), self._options(timeout, kwargs), target, searches, rank
         )
         return SearchResult(answer, kwargs.get("round_decimal", -1))
 
@@ -257,7 +257,7 @@ class ReadingRows(WritingRows):
         """
         named(collection_name=collection_name)
         size = batch_of(batch_size)
-        common, ann = search_arguments(
+        target, ann = search_arguments(
             collection_name,
             data,
             None,
@@ -271,7 +271,7 @@ class ReadingRows(WritingRows):
             level_of(kwargs),
             {**kwargs, "round_decimal": round_decimal},
         )
-        pages = native.search_pages(self._connection(), self._options(timeout, kwargs), common, ann, size)
+        pages = native.search_pages(self._connection(), self._options(timeout, kwargs), target, ann, size)
         return SearchIterator(pages, limit, round_decimal, external_filter_func)
 
 
