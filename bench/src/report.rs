@@ -76,6 +76,11 @@ impl Report {
         self
     }
 
+    /// Whether no cases are left out by their names.
+    pub fn is_whole(&self) -> bool {
+        self.only.is_none()
+    }
+
     /// Whether a case is to be measured.
     pub fn wants(&self, case: &str) -> bool {
         self.only.as_ref().is_none_or(|text| case.contains(text))
