@@ -10,7 +10,7 @@ use milvus_client::{Rows, SearchResults};
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
-use super::read::{Ann, AnnArguments, Common, QueryArguments, QueryRequest, SearchArguments};
+use super::read::{Ann, AnnArguments, QueryArguments, QueryRequest, SearchArguments, Target};
 use super::results::{QueryAnswer, SearchAnswer};
 use super::verb::{Options, call};
 use crate::connection::Connection;
@@ -87,11 +87,11 @@ pub(crate) fn search_pages<'py>(
     ann: AnnArguments<'py>,
     page_size: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let read = || -> Result<_, Failure> { Ok((Common::read(arguments)?, Ann::read(ann)?)) };
-    let (common, ann) = read().map_err(|failure| failure.into_exception(connection.py()))?;
+    let read = || -> Result<_, Failure> { Ok((Target::read(arguments)?, Ann::read(ann)?)) };
+    let (target, ann) = read().map_err(|failure| failure.into_exception(connection.py()))?;
     call(connection, options, move |client, options| async move {
-        let search = ann.search(&client, &common.collection).await;
-        let mut search = common.complete(search).page_size(page_size);
+        let search = ann.search(&client, &target.collection).await;
+        let mut search = target.complete(search).page_size(page_size);
         if let Some(timeout) = options.timeout() {
             search = search.timeout(timeout);
         }

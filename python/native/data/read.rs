@@ -323,7 +323,7 @@ pub(crate) struct SearchArguments<'py> {
 }
 
 /// A search as it will be made, but for its vectors.
-pub(crate) struct Common {
+pub(crate) struct Target {
     pub(crate) collection: String,
     output_fields: Vec<String>,
     partitions: Vec<String>,
@@ -332,7 +332,7 @@ pub(crate) struct Common {
     function_parameters: Vec<(String, String)>,
 }
 
-impl Common {
+impl Target {
     pub(crate) fn read(arguments: SearchArguments<'_>) -> Result<Self, Failure> {
         Ok(Self {
             collection: arguments.collection,
@@ -388,11 +388,11 @@ pub(crate) fn search<'py>(
     arguments: SearchArguments<'py>,
     ann: AnnArguments<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let read = || -> Result<_, Failure> { Ok((Common::read(arguments)?, Ann::read(ann)?)) };
-    let (common, ann) = read().map_err(|failure| failure.into_exception(connection.py()))?;
+    let read = || -> Result<_, Failure> { Ok((Target::read(arguments)?, Ann::read(ann)?)) };
+    let (target, ann) = read().map_err(|failure| failure.into_exception(connection.py()))?;
     call(connection, options, move |client, options| async move {
-        let search = ann.search(&client, &common.collection).await;
-        send!(common.complete(search), options).map(SearchAnswer::from)
+        let search = ann.search(&client, &target.collection).await;
+        send!(target.complete(search), options).map(SearchAnswer::from)
     })
 }
 
@@ -421,9 +421,9 @@ pub(crate) fn hybrid_search<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let read = || -> Result<_, Failure> {
         let searches: Result<Vec<_>, Failure> = searches.into_iter().map(Ann::read).collect();
-        Ok((Common::read(arguments)?, searches?, pairs(&rank.more)?))
+        Ok((Target::read(arguments)?, searches?, pairs(&rank.more)?))
     };
-    let (common, searches, more) =
+    let (target, searches, more) =
         read().map_err(|failure| failure.into_exception(connection.py()))?;
     let rerank = match rank.strategy.as_deref() {
         Some("weighted") => Rerank::Weighted {
@@ -441,12 +441,12 @@ pub(crate) fn hybrid_search<'py>(
     );
     call(connection, options, move |client, options| async move {
         let mut hybrid = client
-            .hybrid_search(&common.collection)
+            .hybrid_search(&target.collection)
             .rerank(rerank)
             .limit(limit)
             .offset(offset);
         for search in searches {
-            hybrid = hybrid.search(search.part(&client, &common.collection).await);
+            hybrid = hybrid.search(search.part(&client, &target.collection).await);
         }
         if let Some(places) = places {
             hybrid = hybrid.round_decimal(places);
@@ -459,6 +459,6 @@ pub(crate) fn hybrid_search<'py>(
                 _ => hybrid.rank_parameter(key, value),
             };
         }
-        send!(common.complete_hybrid(hybrid), options).map(SearchAnswer::from)
+        send!(target.complete_hybrid(hybrid), options).map(SearchAnswer::from)
     })
 }
