@@ -9,19 +9,26 @@ use milvus_protocol::common::{ErrorCode, Status};
 use milvus_protocol::common::{KeyValuePair, ServerInfo};
 use milvus_protocol::milvus::{
     ConnectResponse, DescribeCollectionResponse, GetVersionResponse, InsertRequest, MutationResult,
-    QueryRequest, QueryResults, ShowCollectionsResponse,
+    QueryRequest, QueryResults, SearchResults, ShowCollectionsResponse,
 };
 use milvus_protocol::schema::{
     CollectionSchema, DataType, FieldData, FieldSchema, FloatArray, IDs, LongArray, ScalarField,
-    VectorField, field_data, i_ds, scalar_field, vector_field,
+    SearchResultData, StringArray, VectorField, field_data, i_ds, scalar_field, vector_field,
 };
 
 use crate::client::{ANSWER_ROWS, COLLECTION, DIMENSION, INSERT_ROWS};
 
 /// The key of a collection's rows.
 pub const KEY_FIELD: &str = "id";
+/// A text that hits are asked for.
+pub const TITLE_FIELD: &str = "title";
 /// Its vectors.
 pub const VECTOR_FIELD: &str = "vector";
+
+/// Numbers in a vector of the benchmark of the Python package.
+pub const PACKAGE_DIMENSION: usize = 768;
+/// Hits for each of its queries.
+pub const PACKAGE_LIMIT: usize = 10;
 
 const VERSION: &str = "v2.6.0";
 
@@ -179,8 +186,8 @@ pub fn collections_response() -> ShowCollectionsResponse {
     }
 }
 
-/// Its description.
-pub fn collection_response() -> DescribeCollectionResponse {
+/// Its description: vectors of so many numbers, and a title for each where they are asked for.
+pub fn collection_response(dimension: usize, with_title: bool) -> DescribeCollectionResponse {
     let key = FieldSchema {
         field_id: 100,
         name: KEY_FIELD.to_owned(),
@@ -194,7 +201,17 @@ pub fn collection_response() -> DescribeCollectionResponse {
         data_type: DataType::FloatVector.into(),
         type_params: vec![KeyValuePair {
             key: "dim".to_owned(),
-            value: DIMENSION.to_string(),
+            value: dimension.to_string(),
+        }],
+        ..FieldSchema::default()
+    };
+    let title = FieldSchema {
+        field_id: 102,
+        name: TITLE_FIELD.to_owned(),
+        data_type: DataType::VarChar.into(),
+        type_params: vec![KeyValuePair {
+            key: "max_length".to_owned(),
+            value: "64".to_owned(),
         }],
         ..FieldSchema::default()
     };
@@ -202,7 +219,11 @@ pub fn collection_response() -> DescribeCollectionResponse {
         status: success(),
         schema: Some(CollectionSchema {
             name: COLLECTION.to_owned(),
-            fields: vec![key, vector],
+            fields: if with_title {
+                vec![key, vector, title]
+            } else {
+                vec![key, vector]
+            },
             ..CollectionSchema::default()
         }),
         collection_id: 1,
@@ -211,5 +232,46 @@ pub fn collection_response() -> DescribeCollectionResponse {
         db_name: "default".to_owned(),
         num_partitions: 1,
         ..DescribeCollectionResponse::default()
+    }
+}
+
+/// The answer to a search for `queries` vectors, `limit` hits for each, with their titles.
+pub fn search_results(queries: usize, limit: usize) -> SearchResults {
+    let hits = queries * limit;
+    let title = FieldData {
+        r#type: DataType::VarChar.into(),
+        field_name: TITLE_FIELD.to_owned(),
+        field_id: 102,
+        field: Some(field_data::Field::Scalars(ScalarField {
+            data: Some(scalar_field::Data::StringData(StringArray {
+                data: (0..hits)
+                    .map(|hit| Bytes::from(format!("the title of hit {hit}")))
+                    .collect(),
+            })),
+        })),
+        ..FieldData::default()
+    };
+    let scores: Vec<u8> = (0..hits)
+        .flat_map(|hit| (1.0 / ((hit % limit) as f32 + 1.0)).to_le_bytes())
+        .collect();
+    SearchResults {
+        status: success(),
+        collection_name: COLLECTION.to_owned(),
+        results: Some(SearchResultData {
+            num_queries: i64::try_from(queries).unwrap_or_default(),
+            top_k: i64::try_from(limit).unwrap_or_default(),
+            fields_data: vec![title],
+            scores: Bytes::from(scores),
+            ids: Some(IDs {
+                id_field: Some(i_ds::IdField::IntId(LongArray {
+                    data: (0_i64..).take(hits).collect(),
+                })),
+            }),
+            topks: vec![i64::try_from(limit).unwrap_or_default(); queries],
+            output_fields: vec![TITLE_FIELD.to_owned()],
+            primary_field_name: KEY_FIELD.to_owned(),
+            ..SearchResultData::default()
+        }),
+        ..SearchResults::default()
     }
 }

@@ -18,6 +18,7 @@ use clap::Parser;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
+use milvus_bench::client::DIMENSION;
 use milvus_bench::messages;
 use milvus_protocol::milvus::InsertRequest;
 use milvus_protocol::rpc;
@@ -173,7 +174,7 @@ fn answers() -> HashMap<&'static str, Bytes> {
         ),
         (
             rpc::DESCRIBE_COLLECTION.path(),
-            framed(&messages::collection_response()),
+            framed(&messages::collection_response(DIMENSION, false)),
         ),
     ])
 }

@@ -14,7 +14,8 @@ use clap::Parser;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, HeaderValue, Response, header};
-use milvus_bench::messages;
+use milvus_bench::client::{DIMENSION, INSERT_ROWS};
+use milvus_bench::messages::{self, PACKAGE_LIMIT};
 use milvus_bench::resources::pin_to_core;
 use milvus_protocol::rpc;
 use prost::Message;
@@ -30,6 +31,15 @@ struct Arguments {
     /// How many streams a connection may have
     #[arg(long)]
     streams: Option<u32>,
+    /// Numbers in a vector of the collection
+    #[arg(long, default_value_t = DIMENSION)]
+    dimension: usize,
+    /// Vectors in each search; more than none: rows have titles, too
+    #[arg(long, default_value_t = 0)]
+    queries: usize,
+    /// Hits for each vector of a search
+    #[arg(long, default_value_t = PACKAGE_LIMIT)]
+    limit: usize,
 }
 
 /// What is answered, by path: the frame of gRPC around a message.
@@ -43,13 +53,14 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(arguments.streams))
+    runtime.block_on(serve(&arguments))
 }
 
-async fn serve(streams: Option<u32>) -> anyhow::Result<()> {
+async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("{}", listener.local_addr()?);
-    let answers = Arc::new(answers());
+    let streams = arguments.streams;
+    let answers = Arc::new(answers(arguments));
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             let answers = Arc::clone(&answers);
@@ -82,8 +93,12 @@ async fn connection(
     let mut connection = builder.handshake::<_, Bytes>(socket).await?;
     while let Some(accepted) = connection.accept().await {
         let (request, respond) = accepted?;
-        let answer = answers.get(request.uri().path()).cloned();
-        tokio::spawn(async move { answer_call(request.into_body(), respond, answer).await });
+        let path = request.uri().path();
+        let inserts = path == rpc::INSERT.path();
+        let answer = answers.get(path).cloned();
+        tokio::spawn(
+            async move { answer_call(request.into_body(), respond, answer, inserts).await },
+        );
     }
     Ok(())
 }
@@ -91,10 +106,17 @@ async fn connection(
 async fn answer_call(
     mut body: RecvStream,
     mut respond: SendResponse<Bytes>,
-    answer: Option<Bytes>,
+    mut answer: Option<Bytes>,
+    inserts: bool,
 ) -> anyhow::Result<()> {
+    let mut end = Tail::default();
     while let Some(chunk) = body.data().await {
-        body.flow_control().release_capacity(chunk?.len())?;
+        let chunk = chunk?;
+        body.flow_control().release_capacity(chunk.len())?;
+        end.push(&chunk);
+    }
+    if inserts && let Some(rows) = end.rows().filter(|rows| *rows != INSERT_ROWS) {
+        answer = Some(framed(&messages::mutation_result_of(rows)));
     }
     let mut head = Response::new(());
     head.headers_mut().insert(
@@ -116,6 +138,61 @@ async fn answer_call(
     Ok(())
 }
 
+/// The last bytes of a request, where an insert says how many rows it has.
+#[derive(Default)]
+struct Tail {
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    const LENGTH: usize = 32;
+
+    fn push(&mut self, chunk: &[u8]) {
+        self.bytes
+            .extend_from_slice(&chunk[chunk.len().saturating_sub(Self::LENGTH)..]);
+        let excess = self.bytes.len().saturating_sub(Self::LENGTH);
+        self.bytes.drain(..excess);
+    }
+
+    /// `num_rows` of an insert, which ends the message, or is followed by other small numbers only.
+    fn rows(&self) -> Option<usize> {
+        (0..self.bytes.len()).rev().find_map(|start| {
+            let mut rest = self.bytes.get(start..)?;
+            let mut rows = None;
+            let mut last = 0;
+            while !rest.is_empty() {
+                let tag = varint(&mut rest)?;
+                let value = varint(&mut rest)?;
+                // Numbers only, and in order.
+                if tag & 7 != 0 || tag <= last {
+                    return None;
+                }
+                last = tag;
+                if tag == NUM_ROWS_TAG {
+                    rows = usize::try_from(value).ok();
+                }
+            }
+            rows
+        })
+    }
+}
+
+/// Field 7 of an insert, a number.
+const NUM_ROWS_TAG: u64 = 7 << 3;
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
 fn framed(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut frame = BytesMut::with_capacity(5 + length);
@@ -125,7 +202,7 @@ fn framed(message: &impl Message) -> Bytes {
     frame.freeze()
 }
 
-fn answers() -> Answers {
+fn answers(arguments: &Arguments) -> Answers {
     HashMap::from([
         (rpc::CONNECT.path(), framed(&messages::connect_response())),
         (
@@ -140,7 +217,17 @@ fn answers() -> Answers {
         ),
         (
             rpc::DESCRIBE_COLLECTION.path(),
-            framed(&messages::collection_response()),
+            framed(&messages::collection_response(
+                arguments.dimension,
+                arguments.queries > 0,
+            )),
+        ),
+        (
+            rpc::SEARCH.path(),
+            framed(&messages::search_results(
+                arguments.queries,
+                arguments.limit,
+            )),
         ),
     ])
 }

@@ -8,6 +8,7 @@ mod connect;
 mod embedded;
 mod faults;
 mod programs;
+mod python;
 mod real_outage;
 
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ enum Benchmark {
     Embedded,
     /// Rate, latency and processor time of calls: against a server that does nothing
     Calls,
+    /// The Python package beside PyMilvus: import, connect, insert, search
+    Python,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -57,6 +60,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::Embedded => ("embedded", embedded::run),
         Benchmark::Faults => ("faults", faults::run),
         Benchmark::Calls => ("calls", calls::run),
+        Benchmark::Python => ("python", python::run),
     };
     let mut report = Report::new(name).only(arguments.only);
     let outcome = run(&mut report, arguments.quick);

@@ -128,6 +128,7 @@ fn sibling(name: &str) -> anyhow::Result<PathBuf> {
     Ok(own.with_file_name(name))
 }
 
+/// Runs a program to its one line of JSON; how long that took from its start.
 pub(crate) fn one_line(
     command: &mut Command,
     input: &str,
@@ -188,6 +189,21 @@ impl Helper {
         if let Some(streams) = streams {
             command.args(["--streams", &streams.to_string()]);
         }
+        Self::start(command)
+    }
+
+    /// The server that does nothing, for vectors of this many numbers and searches of this many vectors.
+    pub(crate) fn null_server_of(
+        core: usize,
+        dimension: usize,
+        queries: usize,
+        limit: usize,
+    ) -> anyhow::Result<Self> {
+        let mut command = Command::new(sibling("null_server")?);
+        command.args(["--core", &core.to_string()]);
+        command.args(["--dimension", &dimension.to_string()]);
+        command.args(["--queries", &queries.to_string()]);
+        command.args(["--limit", &limit.to_string()]);
         Self::start(command)
     }
 
