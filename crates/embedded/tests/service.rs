@@ -87,6 +87,47 @@ fn rows_are_written_found_and_deleted() {
 }
 
 #[test]
+fn a_caller_from_outside_needs_a_grant_and_a_call_of_this_process_none() {
+    runtime().block_on(async {
+        let database = open(Location::Memory("callers".to_owned()), Options::default()).unwrap();
+        collection(&database).await;
+        let request = || QueryRequest {
+            collection_name: "docs".to_owned(),
+            expr: "id < 5".to_owned(),
+            ..Default::default()
+        };
+        let (status, text) = status_as(&database, "alice", "Query", request()).await;
+        assert_eq!(status, "7");
+        assert!(
+            text.contains("PrivilegeQuery") && text.contains("alice"),
+            "{text}"
+        );
+        // An answer without a status in its headers has one behind its message.
+        let answered = (String::new(), String::new());
+        assert_eq!(
+            status_as(&database, "root", "Query", request()).await,
+            answered
+        );
+        let everybody = status_as(&database, "alice", "GetVersion", GetVersionRequest {}).await;
+        assert_eq!(everybody, answered);
+        let (status, text) = status_as(
+            &database,
+            "root",
+            "CreateSnapshot",
+            CreateSnapshotRequest::default(),
+        )
+        .await;
+        assert_eq!(status, "12");
+        assert!(
+            text.contains("CreateSnapshot") && text.contains("copy"),
+            "{text}"
+        );
+        let answer: QueryResults = call(&database, "Query", request()).await;
+        succeeded(answer.status.unwrap());
+    });
+}
+
+#[test]
 fn a_folder_gives_back_what_was_written_flushed_or_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("demo.db");

@@ -44,9 +44,8 @@ impl Serving {
 
     /// SIGTERM, and what it left on standard error.
     fn stop(mut self) -> String {
-        let pid = self.process.id().to_string();
-        let mut kill = Command::new("kill");
-        assert!(kill.arg(pid).status().unwrap().success());
+        let pid = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         assert_eq!(self.process.wait().unwrap().code(), Some(0));
         let mut errors = String::new();
         std::io::Read::read_to_string(self.process.stderr.as_mut().unwrap(), &mut errors).unwrap();

@@ -46,6 +46,31 @@ pub async fn call<Q: Message, A: Message + Default>(
     A::decode(body.slice(5..)).unwrap()
 }
 
+/// The gRPC status and its text with which a call of somebody from outside of this process is answered.
+pub async fn status_as<Q: Message>(
+    database: &Embedded,
+    user: &str,
+    name: &str,
+    request: Q,
+) -> (String, String) {
+    let mut frame = vec![0u8];
+    frame.extend((request.encoded_len() as u32).to_be_bytes());
+    request.encode(&mut frame).unwrap();
+    let path = format!("http://embedded/milvus.proto.milvus.MilvusService/{name}");
+    let request = http::Request::post(path)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .extension(milvus_protocol::server::Caller::new(user))
+        .body(Full::new(Bytes::from(frame)))
+        .unwrap();
+    let answer = database.service().call(request).await.unwrap();
+    let text = |name: &str| {
+        let value = answer.headers().get(name);
+        value.map_or(String::new(), |value| value.to_str().unwrap().to_owned())
+    };
+    (text("grpc-status"), text("grpc-message"))
+}
+
 pub fn pair(key: &str, value: &str) -> KeyValuePair {
     KeyValuePair {
         key: key.to_owned(),
