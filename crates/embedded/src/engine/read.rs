@@ -48,7 +48,7 @@ impl BoundFilter {
                 Some(key_column(primary.column_type(), &keys)?)
             }
         };
-        let listed_keys = plan.listed_values(&primary.name).map(|values| values.len());
+        let listed_keys = plan.listed_values(&primary.name);
         Ok(Self {
             plan,
             keys,

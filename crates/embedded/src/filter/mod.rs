@@ -102,11 +102,14 @@ impl Plan {
         self.predicate.pinned(field)
     }
 
-    /// As [`Plan::pinned_values`], when the filter says nothing else: every row with one of the values matches.
-    pub fn listed_values(&self, field: &str) -> Option<Vec<Constant>> {
+    /// How many values the filter lists for the field, equal ones each for itself, when it says nothing else: every row
+    /// with one of them matches.
+    pub fn listed_values(&self, field: &str) -> Option<usize> {
         use plan::Predicate::{Compare, In};
+        let pinned = self.predicate.pinned(field)?;
         match &self.predicate {
-            Compare(..) | In(..) => self.predicate.pinned(field),
+            Compare(..) => Some(pinned.len()),
+            In(_, set) => Some(set.written),
             _ => None,
         }
     }

@@ -96,11 +96,16 @@ pub(super) struct ConstantSet {
     pub(super) doubles: Vec<f64>,
     pub(super) texts: HashSet<Vec<u8>>,
     pub(super) bools: [bool; 2],
+    /// As many as were written, equal ones each for itself.
+    pub(super) written: usize,
 }
 
 impl ConstantSet {
     pub(super) fn new(values: &[Constant]) -> Self {
-        let mut set = Self::default();
+        let mut set = Self {
+            written: values.len(),
+            ..Self::default()
+        };
         for value in values {
             match value {
                 Constant::Bool(flag) => set.bools[usize::from(*flag)] = true,

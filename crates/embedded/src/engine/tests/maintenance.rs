@@ -1,0 +1,159 @@
+//! What the background worker's work leaves: files without deleted rows, none that nobody needs, and no row lost on the way.
+
+use super::*;
+
+#[test]
+fn deleted_rows_leave_the_files_by_compaction() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start(&disk).unwrap();
+    create(&engine).unwrap();
+    for request in [
+        Request::Insert((0..1000).collect()),
+        Request::Flush,
+        Request::Delete((0..900).collect()),
+        Request::Flush,
+    ] {
+        request.run(&engine).unwrap();
+    }
+    assert_eq!(read(&engine).unwrap().len(), 100);
+    let [(_, length)] = disk.files(".seg").try_into().unwrap();
+    assert!(length < 1000 * 40 / 2, "{length} bytes");
+    drop(engine);
+    assert_eq!(read(&start(&disk).unwrap()).unwrap().len(), 100);
+}
+
+/// A flush writes its files while requests go on: what they delete or replace meanwhile must not come back with the files.
+#[test]
+fn rows_deleted_while_files_are_written_stay_deleted() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start(&disk).unwrap();
+    create(&engine).unwrap();
+    let collection = engine.state().catalog.collection("", "docs").unwrap().id;
+    let mut model = Model::new();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let flushes = scope.spawn(|| {
+            let mut flushes = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                flush(&engine, collection).unwrap();
+                flushes += 1;
+            }
+            flushes
+        });
+        let mut random = fastrand::Rng::with_seed(11);
+        for round in 0..150 {
+            let keys: std::collections::BTreeSet<i64> =
+                (0..40).map(|_| random.i64(0..400)).collect();
+            let request = match round % 3 {
+                0 => Request::Delete(keys.into_iter().collect()),
+                _ => Request::Upsert(keys.into_iter().collect(), round),
+            };
+            request.run(&engine).unwrap();
+            request.apply(&mut model);
+            assert_eq!(read(&engine).unwrap(), model, "round {round}");
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(flushes.join().unwrap() > 5);
+    });
+    drop(engine);
+    assert_eq!(read(&start(&disk).unwrap()).unwrap(), model);
+}
+
+/// A flush that is under way when its collection is emptied, or its rows' partition is gone, leaves nothing behind.
+#[test]
+fn a_flush_of_rows_that_are_gone_leaves_no_file() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start(&disk).unwrap();
+    create(&engine).unwrap();
+    Request::Insert((0..100).collect()).run(&engine).unwrap();
+    let id = engine.state().catalog.collection("", "docs").unwrap().id;
+    let mut plan = run(&engine, move |draft| draft.begin_flush(id))
+        .unwrap()
+        .unwrap();
+    let snapshot = Arc::clone(&engine.state().collections[&id]);
+    let files = std::mem::take(&mut plan.rewrites)
+        .into_iter()
+        .map(|rewrite| rewrite.write(&snapshot, engine.store()).unwrap())
+        .collect();
+    run(&engine, move |draft| draft.remove_all_rows(id)).unwrap();
+    Request::Insert(vec![7]).run(&engine).unwrap();
+    run(&engine, move |draft| draft.finish_flush(&plan, files)).unwrap();
+    assert!(disk.files(".seg").is_empty());
+    assert_eq!(read(&engine).unwrap().len(), 1);
+    drop(engine);
+    assert_eq!(read(&start(&disk).unwrap()).unwrap().len(), 1);
+}
+
+#[test]
+fn files_stay_small_however_often_rows_are_replaced() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start(&disk).unwrap();
+    create(&engine).unwrap();
+    let bytes = || {
+        disk.files("")
+            .iter()
+            .map(|(_, length)| length)
+            .sum::<usize>()
+    };
+    let mut after_first = 0;
+    for round in 0..40 {
+        for _ in 0..3 {
+            Request::Upsert((0..1500).collect(), round)
+                .run(&engine)
+                .unwrap();
+        }
+        Request::Flush.run(&engine).unwrap();
+        if round == 1 {
+            after_first = bytes();
+        }
+    }
+    assert!(bytes() < after_first * 2, "{} after {after_first}", bytes());
+    assert_eq!(disk.files(".seg").len(), 1);
+    assert_eq!(
+        engine
+            .state()
+            .collections
+            .values()
+            .map(|snapshot| snapshot.log_bytes)
+            .sum::<usize>(),
+        0
+    );
+    assert_eq!(read(&engine).unwrap().len(), 1500);
+}
+
+/// Nobody asks for it: the worker sees that enough has grown, and that files are mostly deleted.
+#[test]
+fn the_worker_flushes_and_compacts_by_itself() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let store = Store::open(
+        Arc::clone(&disk) as Arc<dyn FileSystem>,
+        Path::new("test.db"),
+        Durability::Full,
+        false,
+    );
+    let engine = Engine::start(store.unwrap(), true).unwrap();
+    create(&engine).unwrap();
+    let wait = |what: &str, until: &dyn Fn() -> bool| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !until() {
+            assert!(std::time::Instant::now() < deadline, "{what}");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    };
+    Request::Insert((0..70_000).collect()).run(&engine).unwrap();
+    let rows_in_files = || -> Vec<usize> {
+        let state = engine.state();
+        let views = state
+            .collections
+            .values()
+            .flat_map(|snapshot| snapshot.segments());
+        let sealed = views.filter(|view| view.segment.is_sealed());
+        sealed.map(|view| view.segment.rows()).collect()
+    };
+    wait("no flush", &|| rows_in_files() == [70_000]);
+    Request::Delete((0..60_000).collect()).run(&engine).unwrap();
+    wait("no compaction", &|| rows_in_files() == [10_000]);
+    assert_eq!(read(&engine).unwrap().len(), 10_000);
+    drop(engine);
+    assert_eq!(read(&start(&disk).unwrap()).unwrap().len(), 10_000);
+}
