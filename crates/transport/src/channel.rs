@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-mod streams;
+pub(crate) mod streams;
 
 use crate::dial::FirstBytes;
 use crate::http2::Keepalive;

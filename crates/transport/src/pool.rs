@@ -16,6 +16,7 @@ mod backoff;
 pub(crate) mod budget;
 mod directory;
 pub(crate) mod establish;
+mod handover;
 pub(crate) mod mismatch;
 mod routes;
 mod slots;
@@ -37,6 +38,7 @@ use crate::statistics::Statistics;
 use crate::telemetry::Metrics;
 use budget::RetryBudget;
 use establish::Route;
+use handover::{Leases, Wish};
 
 /// Calls in flight on every ready channel from which on another channel is worth its price.
 const CROWDED_CALLS: u32 = 64;
@@ -110,9 +112,9 @@ pub(crate) struct Pool {
     /// Set when closing begins: read with every look-up of an alias.
     closing: AtomicBool,
     /// Handles that use it; see [`Lease`].
-    leases: AtomicUsize,
-    grow_asked: AtomicBool,
-    wake_asked: AtomicBool,
+    leases: Leases,
+    growth: Wish,
+    wake: Wish,
     waiting: AtomicUsize,
 }
 
@@ -149,9 +151,9 @@ impl Pool {
             released: Arc::default(),
             commands,
             closing: AtomicBool::new(false),
-            leases: AtomicUsize::new(0),
-            grow_asked: AtomicBool::new(false),
-            wake_asked: AtomicBool::new(false),
+            leases: Leases::new(),
+            growth: Wish::new(),
+            wake: Wish::new(),
             waiting: AtomicUsize::new(0),
         });
         tokio::spawn(task::run(Arc::clone(&pool), received));
@@ -240,7 +242,7 @@ impl Pool {
                 Ok(None)
             }
             Health::Connecting | Health::Down { .. } => {
-                if !self.wake_asked.swap(true, Ordering::Relaxed) {
+                if self.wake.make() {
                     self.command(Command::Wake);
                 }
                 Ok(None)
@@ -269,10 +271,7 @@ impl Pool {
             .iter()
             .filter(|channel| !channel.gauges.is_unresponsive())
             .peekable();
-        if of_use.peek().is_some()
-            && of_use.all(crowded)
-            && !self.grow_asked.swap(true, Ordering::Relaxed)
-        {
+        if of_use.peek().is_some() && of_use.all(crowded) && self.growth.make() {
             self.command(Command::Grow);
         }
     }

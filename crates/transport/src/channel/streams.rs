@@ -189,16 +189,13 @@ impl Default for Waiters {
     }
 }
 
+/// What the models are made of, here and in the pool.
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
+pub(crate) mod model {
+    use super::{Atomics, Number, Ordering};
 
-    use loom::sync::{Mutex, Notify};
-    use loom::thread;
-
-    use super::*;
-
-    struct Model;
+    /// The model checker's atomics.
+    pub(crate) struct Model;
 
     atomics!(
         Model,
@@ -207,11 +204,22 @@ mod tests {
     );
 
     /// Tries every interleaving with at most three preemptions, which finds nearly all faults at a bounded price.
-    fn in_all_interleavings(model: impl Fn() + Sync + Send + 'static) {
+    pub(crate) fn in_all_interleavings(model: impl Fn() + Sync + Send + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(3);
         builder.check(model);
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use loom::sync::{Mutex, Notify};
+    use loom::thread;
+
+    use super::model::{Model, in_all_interleavings};
+    use super::*;
 
     #[test]
     fn no_more_streams_are_taken_than_the_peer_allows() {

@@ -4,11 +4,11 @@
 //! Closing one handle never disturbs another. No lock is held across an `.await`.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::establish::Route;
+use super::handover::Returned;
 use super::{Command, Pool};
 use crate::config::{ConnectionConfig, Fingerprint};
 
@@ -27,7 +27,7 @@ fn directory() -> MutexGuard<'static, HashMap<Key, Arc<Pool>>> {
 /// The right to use a pool. The last one closes it.
 pub(crate) struct Lease {
     pool: Arc<Pool>,
-    returned: AtomicBool,
+    returned: Returned,
 }
 
 impl Lease {
@@ -39,10 +39,10 @@ impl Lease {
         let pool = directory
             .entry(key)
             .or_insert_with(|| Pool::start(config, routes));
-        pool.leases.fetch_add(1, Ordering::Relaxed);
+        pool.leases.add();
         Self {
             pool: Arc::clone(pool),
-            returned: AtomicBool::new(false),
+            returned: Returned::new(),
         }
     }
 
@@ -52,17 +52,17 @@ impl Lease {
 
     /// True when this handle may still begin calls.
     pub(crate) fn is_open(&self) -> bool {
-        !self.returned.load(Ordering::Acquire)
+        !self.returned.is()
     }
 
     /// Gives the lease back; `true` when it was the last one and the pool is now to be closed.
     fn give_back(&self) -> bool {
-        if self.returned.swap(true, Ordering::AcqRel) {
+        if !self.returned.now() {
             return false;
         }
         // Under the lock, so that nobody takes a lease on a pool that is about to close.
         let mut directory = directory();
-        let last = self.pool.leases.fetch_sub(1, Ordering::Relaxed) == 1;
+        let last = self.pool.leases.give_back();
         if last {
             directory.retain(|_, pool| !Arc::ptr_eq(pool, &self.pool));
         }

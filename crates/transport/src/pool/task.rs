@@ -347,11 +347,11 @@ impl Task {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Wake => {
-                self.pool.wake_asked.store(false, Ordering::Relaxed);
+                self.pool.wake.take();
                 self.hurry();
             }
             Command::Grow => {
-                self.pool.grow_asked.store(false, Ordering::Relaxed);
+                self.pool.growth.take();
                 self.grow();
             }
             Command::GoingAway(id, reason) => {
