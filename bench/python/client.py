@@ -50,6 +50,117 @@ def open_sockets():
     return count
 
 
+DATA_DIMENSION, BATCH_ROWS, MESSAGE_ROWS = 768, 5_000, 1_000
+
+
+def peak_bytes():
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+class Meter:
+    """As in src/data.rs."""
+
+    def __init__(self):
+        try:
+            with open("/proc/self/clear_refs", "w") as refs:
+                refs.write("5")
+        except OSError:
+            pass
+        self.resident, self.began, self.processor = resident_bytes(), time.perf_counter(), time.process_time()
+
+    def stop(self, size):
+        seconds, processor = time.perf_counter() - self.began, time.process_time() - self.processor
+        return {
+            "seconds": seconds,
+            "megabytes_per_second": size / 1e6 / seconds,
+            "cpu_per_gigabyte": processor / (size / 1e9),
+            "peak_megabytes": max(0, peak_bytes() - self.resident) / 1e6,
+        }
+
+
+def data_rows(count):
+    import numpy
+
+    return numpy.random.default_rng(1).random((count, DATA_DIMENSION), dtype=numpy.float32)
+
+
+def insert_rows(target, rows, form):
+    from pymilvus import Collection, MilvusClient
+    from pymilvus import connections as aliases
+
+    vectors = data_rows(rows)
+    batches = [range(first, min(first + BATCH_ROWS, rows)) for first in range(0, rows, BATCH_ROWS)]
+    if form == "columns":
+        aliases.connect("default", uri=target["uri"], token=target.get("token") or "")
+        collection = Collection(COLLECTION)
+        meter = Meter()
+        for batch in batches:
+            collection.insert([list(batch), vectors[batch.start : batch.stop]])
+        return meter.stop(vectors.nbytes)
+    client = MilvusClient(**options(target))
+    data = [[{KEY_FIELD: key, VECTOR_FIELD: vectors[key]} for key in batch] for batch in batches]
+    meter = Meter()
+    for batch in data:
+        client.insert(COLLECTION, batch)
+    return meter.stop(vectors.nbytes)
+
+
+def load_file(target, path):
+    import numpy
+    from pymilvus import MilvusClient
+
+    client = MilvusClient(**options(target))
+    meter = Meter()
+    vectors = numpy.load(path)
+    for first in range(0, len(vectors), BATCH_ROWS):
+        batch = vectors[first : first + BATCH_ROWS]
+        client.insert(COLLECTION, [{KEY_FIELD: first + n, VECTOR_FIELD: vector} for n, vector in enumerate(batch)])
+    client.flush(COLLECTION)
+    return meter.stop(vectors.nbytes)
+
+
+def pace(seconds, once):
+    once()
+    began, size = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        size += once()
+    return size / 1e9 / (time.perf_counter() - began)
+
+
+def coding(seconds):
+    import numpy
+    from pymilvus import DataType
+    from pymilvus.client.prepare import Prepare
+    from pymilvus.grpc_gen import milvus_pb2
+
+    vectors = data_rows(MESSAGE_ROWS)
+    rows = [{KEY_FIELD: key, VECTOR_FIELD: vector} for key, vector in enumerate(vectors)]
+    fields = [
+        {"name": KEY_FIELD, "type": DataType.INT64, "is_primary": True, "params": {}},
+        {"name": VECTOR_FIELD, "type": DataType.FLOAT_VECTOR, "params": {"dim": DATA_DIMENSION}},
+    ]
+
+    def encode():
+        Prepare.row_insert_param(COLLECTION, rows, "", fields).SerializeToString()
+        return vectors.nbytes
+
+    answer = milvus_pb2.QueryResults()
+    field = answer.fields_data.add(field_name=VECTOR_FIELD, type=DataType.FLOAT_VECTOR)
+    field.vectors.dim = DATA_DIMENSION
+    field.vectors.float_vector.data.extend(vectors[:100].ravel().tolist())
+    message = answer.SerializeToString()
+
+    def decode():
+        found = milvus_pb2.QueryResults.FromString(message)
+        return numpy.array(found.fields_data[0].vectors.float_vector.data, dtype=numpy.float32).nbytes
+
+    return {"encode": pace(seconds, encode), "decode": pace(seconds, decode)}
+
+
 def connections(target, count, shared):
     from pymilvus import MilvusClient
 
@@ -163,6 +274,20 @@ def threads(target, kind, callers, seconds):
             client.get_server_version()
             return 0
 
+    elif kind == "searches":
+        vector = data_rows(1)[0].tolist()
+
+        def call():
+            found = client.search(COLLECTION, [vector], anns_field=VECTOR_FIELD, limit=10)
+            assert len(found[0]) == 10
+            return 0
+
+    elif kind == "small_answers":
+
+        def call():
+            found = client.query(COLLECTION, filter=f"{KEY_FIELD} >= 0", output_fields=[VECTOR_FIELD])
+            return len(found) * DATA_DIMENSION * 4
+
     elif kind == "inserts":
         data = rows()
 
@@ -269,6 +394,12 @@ def main():
         outcome = {}
     elif work == "fail":
         outcome = fail(target)
+    elif "insert_rows" in work:
+        outcome = insert_rows(target, **work["insert_rows"])
+    elif "load_file" in work:
+        outcome = load_file(target, **work["load_file"])
+    elif "coding" in work:
+        outcome = coding(**work["coding"])
     elif "faults" in work:
         outcome = faults(target, **work["faults"])
     elif "connections" in work:

@@ -17,8 +17,10 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::data::{DataPeer, Form};
 use crate::faults::{self, Failed};
 use crate::resources::{open_sockets, pin_to_core, processor_time, resident_bytes};
+use crate::{data, messages};
 
 /// The rows of one insert: 768 vectors of 1024 numbers are 3 MB.
 pub const INSERT_ROWS: usize = 768;
@@ -110,6 +112,40 @@ pub enum Work {
         /// For how long.
         seconds: f64,
     },
+    /// Makes the collection of the benchmark `data` anew, with so many rows in it, indexed and loaded.
+    Prepare {
+        /// How many.
+        rows: usize,
+    },
+    /// One insert of many rows.
+    InsertRows {
+        /// How many.
+        rows: usize,
+        /// As the caller has them.
+        form: Form,
+    },
+    /// The vectors of a NumPy file, until they are flushed.
+    LoadFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Searches for ten hits by concurrent callers.
+    Searches {
+        /// As above.
+        callers: usize,
+        /// For how long.
+        seconds: f64,
+    },
+    /// Answers of a hundred vectors, one after the other.
+    SmallAnswers {
+        /// For how long.
+        seconds: f64,
+    },
+    /// Encoding and decoding, without a server.
+    Coding {
+        /// For how long each.
+        seconds: f64,
+    },
     /// Large answers, one after the other.
     Answers {
         /// For how long.
@@ -118,7 +154,7 @@ pub enum Work {
 }
 
 /// A client library under test.
-pub trait Peer: Clone + Send + Sync + 'static {
+pub trait Peer: DataPeer + Clone + Send + Sync + 'static {
     /// Connects; `number` tells connections apart that shall share nothing.
     fn connect(target: &Target, number: usize)
     -> impl Future<Output = anyhow::Result<Self>> + Send;
@@ -180,6 +216,46 @@ async fn work<P: Peer>(job: &Job) -> anyhow::Result<Value> {
                 async move { peer.insert().await.map(|()| INSERT_BYTES) }
             })
             .await
+        }
+        Work::Prepare { rows } => {
+            data::prepare(&job.target, rows).await?;
+            Ok(json!({}))
+        }
+        Work::InsertRows { rows, form } => {
+            let peer = P::connect(&job.target, 0).await?;
+            peer.insert_rows(rows, form).await
+        }
+        Work::LoadFile { ref path } => {
+            let peer = P::connect(&job.target, 0).await?;
+            peer.load_file(path).await
+        }
+        Work::Searches { callers, seconds } => {
+            let peer = P::connect(&job.target, 0).await?;
+            repeat(callers, seconds, move || {
+                let peer = peer.clone();
+                async move {
+                    let hits = peer.search().await?;
+                    anyhow::ensure!(hits == 10, "{hits} hits came instead of 10");
+                    Ok(0)
+                }
+            })
+            .await
+        }
+        Work::SmallAnswers { seconds } => {
+            let peer = P::connect(&job.target, 0).await?;
+            repeat(1, seconds, move || {
+                let peer = peer.clone();
+                async move { peer.answer().await }
+            })
+            .await
+        }
+        Work::Coding { seconds } => {
+            let answer = messages::small_answer();
+            Ok(json!({
+                "encode": P::encode(seconds)?,
+                "decode": P::decode(seconds, answer)?,
+                "memcpy": data::memcpy(seconds),
+            }))
         }
         Work::Answers { seconds } => {
             let peer = P::connect(&job.target, 0).await?;

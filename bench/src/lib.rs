@@ -8,6 +8,7 @@
 //! Invariant: a peer does in its measured part what a user of it would write, and nothing else.
 
 pub mod client;
+pub mod data;
 pub mod databases;
 pub mod faults;
 pub mod messages;

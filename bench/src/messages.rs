@@ -6,17 +6,22 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use milvus_protocol::common::{ErrorCode, Status};
-use milvus_protocol::common::{KeyValuePair, ServerInfo};
+use milvus_protocol::common::{
+    KeyValuePair, PlaceholderGroup, PlaceholderType, PlaceholderValue, ServerInfo,
+};
+use milvus_protocol::milvus::search_request::SearchInput;
 use milvus_protocol::milvus::{
     ConnectResponse, DescribeCollectionResponse, GetVersionResponse, InsertRequest, MutationResult,
-    QueryRequest, QueryResults, SearchResults, ShowCollectionsResponse,
+    QueryRequest, QueryResults, SearchRequest, SearchResults, ShowCollectionsResponse,
 };
 use milvus_protocol::schema::{
     CollectionSchema, DataType, FieldData, FieldSchema, FloatArray, IDs, LongArray, ScalarField,
     SearchResultData, StringArray, VectorField, field_data, i_ds, scalar_field, vector_field,
 };
+use prost::Message as _;
 
 use crate::client::{ANSWER_ROWS, COLLECTION, DIMENSION, INSERT_ROWS};
+use crate::data;
 
 /// The key of a collection's rows.
 pub const KEY_FIELD: &str = "id";
@@ -54,19 +59,25 @@ fn keys_of(data: Vec<i64>) -> FieldData {
 }
 
 fn vectors(rows: usize) -> FieldData {
+    vectors_of(rows, DIMENSION)
+}
+
+fn vectors_of(rows: usize, dimension: usize) -> FieldData {
     let bytes: Vec<u8> = numbers()
-        .take(rows * DIMENSION)
+        .take(rows * dimension)
         .flat_map(f32::to_le_bytes)
         .collect();
+    packed(bytes.into(), dimension)
+}
+
+fn packed(data: Bytes, dimension: usize) -> FieldData {
     FieldData {
         r#type: DataType::FloatVector.into(),
         field_name: VECTOR_FIELD.to_owned(),
         field_id: 101,
         field: Some(field_data::Field::Vectors(VectorField {
-            dim: i64::try_from(DIMENSION).unwrap_or_default(),
-            data: Some(vector_field::Data::FloatVector(FloatArray {
-                data: Bytes::from(bytes),
-            })),
+            dim: i64::try_from(dimension).unwrap_or_default(),
+            data: Some(vector_field::Data::FloatVector(FloatArray { data })),
         })),
         ..FieldData::default()
     }
@@ -82,6 +93,31 @@ pub fn insert_request() -> InsertRequest {
         ..InsertRequest::default()
     });
     request.clone()
+}
+
+/// An insert of these keys and packed vectors of the benchmark `data`.
+pub fn insert_of(keys: Vec<i64>, vectors: Bytes) -> InsertRequest {
+    let num_rows = u32::try_from(keys.len()).unwrap_or_default();
+    InsertRequest {
+        collection_name: COLLECTION.to_owned(),
+        fields_data: vec![keys_of(keys), packed(vectors, data::DIMENSION)],
+        num_rows,
+        ..InsertRequest::default()
+    }
+}
+
+/// The packed vectors of an answer.
+pub fn packed_vectors(answer: &QueryResults) -> Option<Bytes> {
+    answer
+        .fields_data
+        .iter()
+        .find_map(|field| match &field.field {
+            Some(field_data::Field::Vectors(VectorField {
+                data: Some(vector_field::Data::FloatVector(array)),
+                ..
+            })) => Some(array.data.clone()),
+            _ => None,
+        })
 }
 
 /// An insert of one row with this key.
@@ -166,9 +202,82 @@ pub fn mutation_result_of(rows: usize) -> MutationResult {
 
 /// The answer to a query.
 pub fn query_results() -> QueryResults {
+    query_results_of(ANSWER_ROWS, DIMENSION)
+}
+
+/// The answer of a query of the benchmark `data`, encoded.
+pub fn small_answer() -> Bytes {
+    let answer = query_results_of(data::ANSWER_ROWS, data::DIMENSION);
+    answer.encode_to_vec().into()
+}
+
+/// The hits of a search for one vector.
+pub fn keys_and_scores(hits: usize) -> SearchResults {
+    let scores: Vec<u8> = numbers().take(hits).flat_map(f32::to_le_bytes).collect();
+    let count = i64::try_from(hits).unwrap_or_default();
+    SearchResults {
+        status: success(),
+        results: Some(SearchResultData {
+            num_queries: 1,
+            top_k: count,
+            scores: Bytes::from(scores),
+            ids: Some(IDs {
+                id_field: Some(i_ds::IdField::IntId(LongArray {
+                    data: (0_i64..).take(hits).collect(),
+                })),
+            }),
+            topks: vec![count],
+            primary_field_name: KEY_FIELD.to_owned(),
+            ..SearchResultData::default()
+        }),
+        collection_name: COLLECTION.to_owned(),
+        ..SearchResults::default()
+    }
+}
+
+/// A search for ten hits, as every client sends it.
+pub fn search_request() -> SearchRequest {
+    static GROUP: OnceLock<Bytes> = OnceLock::new();
+    let group = GROUP.get_or_init(|| {
+        let vector: Vec<u8> = numbers()
+            .take(data::DIMENSION)
+            .flat_map(f32::to_le_bytes)
+            .collect();
+        let group = PlaceholderGroup {
+            placeholders: vec![PlaceholderValue {
+                tag: "$0".to_owned(),
+                r#type: PlaceholderType::FloatVector.into(),
+                values: vec![vector.into()],
+                ..PlaceholderValue::default()
+            }],
+        };
+        group.encode_to_vec().into()
+    });
+    let parameter = |key: &str, value: &str| KeyValuePair {
+        key: key.to_owned(),
+        value: value.to_owned(),
+    };
+    SearchRequest {
+        collection_name: COLLECTION.to_owned(),
+        dsl_type: 1,
+        search_input: Some(SearchInput::PlaceholderGroup(group.clone())),
+        search_params: vec![
+            parameter("anns_field", VECTOR_FIELD),
+            parameter("topk", "10"),
+            parameter("params", "{}"),
+            parameter("round_decimal", "-1"),
+        ],
+        nq: 1,
+        use_default_consistency: true,
+        ..SearchRequest::default()
+    }
+}
+
+/// The answer to a query of so many rows.
+pub fn query_results_of(rows: usize, dimension: usize) -> QueryResults {
     QueryResults {
         status: success(),
-        fields_data: vec![keys(ANSWER_ROWS), vectors(ANSWER_ROWS)],
+        fields_data: vec![keys(rows), vectors_of(rows, dimension)],
         collection_name: COLLECTION.to_owned(),
         output_fields: vec![KEY_FIELD.to_owned(), VECTOR_FIELD.to_owned()],
         primary_field_name: KEY_FIELD.to_owned(),

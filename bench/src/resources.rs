@@ -32,6 +32,17 @@ pub fn resident_bytes_of(process: u32) -> u64 {
     memory(&format!("/proc/{process}/status"), "VmRSS:")
 }
 
+/// The most resident memory since [`reset_peak`], in bytes.
+pub fn peak_resident_bytes() -> u64 {
+    memory("/proc/self/status", "VmHWM:")
+}
+
+/// Forgets the peak so far.
+pub fn reset_peak() {
+    // A kernel that does not allow it counts from the start of the process.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
 fn memory(file: &str, name: &str) -> u64 {
     let status = fs::read_to_string(file).unwrap_or_default();
     let kilobytes = status

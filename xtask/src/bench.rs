@@ -16,7 +16,7 @@ use crate::project;
 /// Arguments of `bench`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The benchmark: `connect`, `calls`, `faults`, `embedded` or `python`
+    /// The benchmark: `connect`, `calls`, `data`, `faults`, `embedded` or `python`
     name: String,
     /// Fewer and shorter runs: shows that everything works, its numbers mean little
     #[arg(long)]

@@ -3,15 +3,21 @@
 //!
 //! Invariant: default options, but for what the job names.
 
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use anyhow::Context as _;
+use bytes::Bytes;
 use milvus_bench::client::{self, COLLECTION, DIMENSION, INSERT_ROWS, Peer, Target};
+use milvus_bench::data::{self, DataPeer, Form, Meter};
 use milvus_bench::faults::Failed;
-use milvus_bench::messages::{KEY_FIELD, VECTOR_FIELD, numbers};
+use milvus_bench::messages::{self, KEY_FIELD, VECTOR_FIELD, numbers};
 use milvus_connections::{Client, ConnectionParams, connections};
-use milvus_protocol::milvus::{GetVersionRequest, ShowCollectionsRequest};
-use milvus_protocol::rpc;
+use milvus_protocol::milvus::{GetVersionRequest, QueryResults, ShowCollectionsRequest};
+use milvus_protocol::{SegmentedBuf, packed_bytes, packed_values, rpc};
+use prost::Message as _;
+use serde_json::Value;
 
 /// The default of `idle_timeout`.
 const IDLE_TIMEOUT: u64 = 300;
@@ -119,6 +125,108 @@ impl Peer for Ours {
             .await?;
         let vectors = rows.column(VECTOR_FIELD)?.packed_vectors();
         Ok(vectors.map_or(0, bytes::Bytes::len))
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Row {
+    id: i64,
+    vector: Vec<f32>,
+}
+
+impl DataPeer for Ours {
+    async fn insert_rows(&self, rows: usize, form: Form) -> anyhow::Result<Value> {
+        let insert = self.client.insert(COLLECTION);
+        let bytes = rows * data::VECTOR_BYTES;
+        match form {
+            Form::Columns => {
+                let keys: Vec<i64> = (0..rows).map(data::key).collect();
+                let vectors = data::vectors(rows);
+                let meter = Meter::start();
+                insert
+                    .column(KEY_FIELD, keys)
+                    .column(VECTOR_FIELD, vectors)
+                    .await?;
+                Ok(meter.stop(bytes))
+            }
+            Form::Rows => {
+                let vectors = data::vectors(rows);
+                let row = |(row, vector): (usize, &[f32])| Row {
+                    id: data::key(row),
+                    vector: vector.to_vec(),
+                };
+                let rows: Vec<Row> = vectors
+                    .chunks(data::DIMENSION)
+                    .enumerate()
+                    .map(row)
+                    .collect();
+                drop(vectors);
+                let meter = Meter::start();
+                insert.rows(&rows).await?;
+                Ok(meter.stop(bytes))
+            }
+        }
+    }
+
+    async fn load_file(&self, path: &Path) -> anyhow::Result<Value> {
+        let meter = Meter::start();
+        let (rows, vectors) = data::read_numpy(path)?;
+        let keys: Vec<i64> = (0..rows).map(data::key).collect();
+        self.client
+            .insert(COLLECTION)
+            .column(KEY_FIELD, keys)
+            .column(VECTOR_FIELD, vectors)
+            .await?;
+        self.client.flush([COLLECTION]).await?;
+        Ok(meter.stop(rows * data::VECTOR_BYTES))
+    }
+
+    async fn search(&self) -> anyhow::Result<usize> {
+        static VECTOR: OnceLock<Vec<f32>> = OnceLock::new();
+        let vector = VECTOR.get_or_init(|| data::vectors(1));
+        let found = self
+            .client
+            .search(COLLECTION)
+            .field(VECTOR_FIELD)
+            .vector(vector)
+            .limit(10)
+            .await?;
+        Ok(found.query(0).len())
+    }
+
+    async fn answer(&self) -> anyhow::Result<usize> {
+        let rows = self
+            .client
+            .query(COLLECTION)
+            .filter(format!("{KEY_FIELD} >= 0"))
+            .output_fields([VECTOR_FIELD])
+            .await?;
+        Ok(rows.column(VECTOR_FIELD)?.values::<f32>()?.len() * 4)
+    }
+
+    fn encode(seconds: f64) -> anyhow::Result<f64> {
+        let vectors: Arc<[f32]> = data::vectors(data::MESSAGE_ROWS).into();
+        let keys: Vec<i64> = (0..data::MESSAGE_ROWS).map(data::key).collect();
+        Ok(data::pace(seconds, || {
+            // From the caller's array to the pieces that go to the socket: no number is moved.
+            let request = messages::insert_of(keys.clone(), packed_bytes(Arc::clone(&vectors)));
+            let mut pieces = SegmentedBuf::new(request.encoded_len());
+            // The buffer grows as needed.
+            let _ = request.encode(&mut pieces);
+            std::hint::black_box(pieces.into_segments());
+            vectors.len() * 4
+        }))
+    }
+
+    fn decode(seconds: f64, answer: Bytes) -> anyhow::Result<f64> {
+        let once = || -> anyhow::Result<usize> {
+            let answer = QueryResults::decode(answer.clone())?;
+            let packed = messages::packed_vectors(&answer).context("no vectors came")?;
+            let values = packed_values::<f32>(&packed)?;
+            Ok(std::hint::black_box(&values).len() * 4)
+        };
+        once()?;
+        Ok(data::pace(seconds, || once().unwrap_or_default()))
     }
 }
 

@@ -3,8 +3,12 @@
 //!
 //! Invariant: the channel has tonic's defaults, but for the limit of 4 MB for an answer, below which nothing could be compared.
 
+use std::path::Path;
+
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use milvus_bench::client::{self, Peer, Target};
+use milvus_bench::data::{DataPeer, Form};
 use milvus_bench::faults::Failed;
 use milvus_bench::messages;
 use milvus_protocol::milvus::{
@@ -12,6 +16,7 @@ use milvus_protocol::milvus::{
     QueryRequest, QueryResults, ShowCollectionsRequest, ShowCollectionsResponse,
 };
 use milvus_protocol::rpc::{self, Rpc};
+use serde_json::Value;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
@@ -78,6 +83,34 @@ impl Peer for Tonic {
         let request: QueryRequest = messages::query_request();
         let answer: QueryResults = self.call(&rpc::QUERY, request).await?;
         Ok(messages::vector_bytes(&answer))
+    }
+}
+
+impl DataPeer for Tonic {
+    async fn insert_rows(&self, _rows: usize, _form: Form) -> anyhow::Result<Value> {
+        anyhow::bail!("a bare channel has no insert")
+    }
+
+    async fn load_file(&self, _path: &Path) -> anyhow::Result<Value> {
+        anyhow::bail!("a bare channel has no insert")
+    }
+
+    async fn search(&self) -> anyhow::Result<usize> {
+        let answer = self.call(&rpc::SEARCH, messages::search_request()).await?;
+        let found = answer.results.unwrap_or_default();
+        Ok(usize::try_from(found.topks.iter().sum::<i64>())?)
+    }
+
+    async fn answer(&self) -> anyhow::Result<usize> {
+        self.large_answer().await
+    }
+
+    fn encode(_seconds: f64) -> anyhow::Result<f64> {
+        anyhow::bail!("a bare channel encodes what it is given")
+    }
+
+    fn decode(_seconds: f64, _answer: Bytes) -> anyhow::Result<f64> {
+        anyhow::bail!("a bare channel decodes to what it is told")
     }
 }
 

@@ -18,7 +18,6 @@ use clap::Parser;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
-use milvus_bench::client::DIMENSION;
 use milvus_bench::messages;
 use milvus_protocol::milvus::InsertRequest;
 use milvus_protocol::rpc;
@@ -174,7 +173,10 @@ fn answers() -> HashMap<&'static str, Bytes> {
         ),
         (
             rpc::DESCRIBE_COLLECTION.path(),
-            framed(&messages::collection_response(DIMENSION, false)),
+            framed(&messages::collection_response(
+                milvus_bench::client::DIMENSION,
+                false,
+            )),
         ),
     ])
 }

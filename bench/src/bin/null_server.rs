@@ -2,6 +2,9 @@
 //!
 //! Prints its address and serves until its standard input ends, so that it can't outlive the one that started it.
 //!
+//! An insert is answered with as many keys as it has rows: their number stands behind the rows in the message, so it is picked
+//! out of what passes by.
+//!
 //! Invariant: it answers a call only after it has read all of it, as any gRPC server does. Its windows are those of a tonic
 //! or hyper server (1 MiB), which is less than most clients ask for.
 
@@ -14,11 +17,12 @@ use clap::Parser;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, HeaderValue, Response, header};
-use milvus_bench::client::{DIMENSION, INSERT_ROWS};
+use milvus_bench::client::{ANSWER_ROWS, DIMENSION, INSERT_ROWS};
 use milvus_bench::messages::{self, PACKAGE_LIMIT};
 use milvus_bench::resources::pin_to_core;
 use milvus_protocol::rpc;
 use prost::Message;
+use prost::encoding::decode_varint;
 use tokio::net::{TcpListener, TcpStream};
 
 const WINDOW: u32 = 1 << 20;
@@ -34,6 +38,9 @@ struct Arguments {
     /// Numbers in a vector of the collection
     #[arg(long, default_value_t = DIMENSION)]
     dimension: usize,
+    /// Rows of the answer to a query
+    #[arg(long, default_value_t = ANSWER_ROWS)]
+    answer_rows: usize,
     /// Vectors in each search; more than none: rows have titles, too
     #[arg(long, default_value_t = 0)]
     queries: usize,
@@ -57,9 +64,9 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
+    let streams = arguments.streams;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("{}", listener.local_addr()?);
-    let streams = arguments.streams;
     let answers = Arc::new(answers(arguments));
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
@@ -93,11 +100,10 @@ async fn connection(
     let mut connection = builder.handshake::<_, Bytes>(socket).await?;
     while let Some(accepted) = connection.accept().await {
         let (request, respond) = accepted?;
-        let path = request.uri().path();
-        let inserts = path == rpc::INSERT.path();
-        let answer = answers.get(path).cloned();
+        let answer = answers.get(request.uri().path()).cloned();
+        let is_insert = request.uri().path() == rpc::INSERT.path();
         tokio::spawn(
-            async move { answer_call(request.into_body(), respond, answer, inserts).await },
+            async move { answer_call(request.into_body(), respond, answer, is_insert).await },
         );
     }
     Ok(())
@@ -107,16 +113,18 @@ async fn answer_call(
     mut body: RecvStream,
     mut respond: SendResponse<Bytes>,
     mut answer: Option<Bytes>,
-    inserts: bool,
+    is_insert: bool,
 ) -> anyhow::Result<()> {
-    let mut end = Tail::default();
+    let mut rows = RowCount::default();
     while let Some(chunk) = body.data().await {
         let chunk = chunk?;
+        if is_insert {
+            rows.pass(&chunk);
+        }
         body.flow_control().release_capacity(chunk.len())?;
-        end.push(&chunk);
     }
-    if inserts && let Some(rows) = end.rows().filter(|rows| *rows != INSERT_ROWS) {
-        answer = Some(framed(&messages::mutation_result_of(rows)));
+    if is_insert && rows.found != INSERT_ROWS {
+        answer = Some(framed(&messages::mutation_result_of(rows.found)));
     }
     let mut head = Response::new(());
     head.headers_mut().insert(
@@ -138,59 +146,49 @@ async fn answer_call(
     Ok(())
 }
 
-/// The last bytes of a request, where an insert says how many rows it has.
+/// Picks `num_rows` out of an insert whose pieces pass by; whole fields are leapt over.
 #[derive(Default)]
-struct Tail {
-    bytes: Vec<u8>,
+struct RowCount {
+    /// Bytes that are of no interest.
+    leap: usize,
+    /// Whether the five bytes of gRPC's frame are behind.
+    is_inside: bool,
+    /// The head of a field that has not come in whole.
+    head: Vec<u8>,
+    found: usize,
 }
 
-impl Tail {
-    const LENGTH: usize = 32;
+/// The field `num_rows` of an insert.
+const NUM_ROWS: u64 = 7;
 
-    fn push(&mut self, chunk: &[u8]) {
-        self.bytes
-            .extend_from_slice(&chunk[chunk.len().saturating_sub(Self::LENGTH)..]);
-        let excess = self.bytes.len().saturating_sub(Self::LENGTH);
-        self.bytes.drain(..excess);
-    }
-
-    /// `num_rows` of an insert, which ends the message, or is followed by other small numbers only.
-    fn rows(&self) -> Option<usize> {
-        (0..self.bytes.len()).rev().find_map(|start| {
-            let mut rest = self.bytes.get(start..)?;
-            let mut rows = None;
-            let mut last = 0;
-            while !rest.is_empty() {
-                let tag = varint(&mut rest)?;
-                let value = varint(&mut rest)?;
-                // Numbers only, and in order.
-                if tag & 7 != 0 || tag <= last {
-                    return None;
-                }
-                last = tag;
-                if tag == NUM_ROWS_TAG {
-                    rows = usize::try_from(value).ok();
-                }
+impl RowCount {
+    fn pass(&mut self, mut chunk: &[u8]) {
+        if !self.is_inside {
+            (self.is_inside, self.leap) = (true, 5);
+        }
+        loop {
+            let leap = self.leap.min(chunk.len());
+            self.leap -= leap;
+            chunk = &chunk[leap..];
+            let Some((first, rest)) = chunk.split_first() else {
+                return;
+            };
+            self.head.push(*first);
+            chunk = rest;
+            let mut head = self.head.as_slice();
+            // The key, then a number: the field's length or its value.
+            let (Ok(key), Ok(number)) = (decode_varint(&mut head), decode_varint(&mut head)) else {
+                continue;
+            };
+            self.head.clear();
+            let number = usize::try_from(number).unwrap_or_default();
+            match (key >> 3, key & 7) {
+                (_, 2) => self.leap = number,
+                (NUM_ROWS, 0) => self.found = number,
+                _ => {}
             }
-            rows
-        })
-    }
-}
-
-/// Field 7 of an insert, a number.
-const NUM_ROWS_TAG: u64 = 7 << 3;
-
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
         }
     }
-    None
 }
 
 fn framed(message: &impl Message) -> Bytes {
@@ -203,6 +201,13 @@ fn framed(message: &impl Message) -> Bytes {
 }
 
 fn answers(arguments: &Arguments) -> Answers {
+    let rows = messages::query_results_of(arguments.answer_rows, arguments.dimension);
+    let collection = messages::collection_response(arguments.dimension, arguments.queries > 0);
+    let found = if arguments.queries > 0 {
+        messages::search_results(arguments.queries, arguments.limit)
+    } else {
+        messages::keys_and_scores(arguments.limit)
+    };
     HashMap::from([
         (rpc::CONNECT.path(), framed(&messages::connect_response())),
         (
@@ -210,24 +215,12 @@ fn answers(arguments: &Arguments) -> Answers {
             framed(&messages::version_response()),
         ),
         (rpc::INSERT.path(), framed(&messages::mutation_result())),
-        (rpc::QUERY.path(), framed(&messages::query_results())),
+        (rpc::QUERY.path(), framed(&rows)),
+        (rpc::SEARCH.path(), framed(&found)),
         (
             rpc::SHOW_COLLECTIONS.path(),
             framed(&messages::collections_response()),
         ),
-        (
-            rpc::DESCRIBE_COLLECTION.path(),
-            framed(&messages::collection_response(
-                arguments.dimension,
-                arguments.queries > 0,
-            )),
-        ),
-        (
-            rpc::SEARCH.path(),
-            framed(&messages::search_results(
-                arguments.queries,
-                arguments.limit,
-            )),
-        ),
+        (rpc::DESCRIBE_COLLECTION.path(), framed(&collection)),
     ])
 }

@@ -5,6 +5,7 @@
 
 mod calls;
 mod connect;
+mod data;
 mod embedded;
 mod faults;
 mod programs;
@@ -51,6 +52,8 @@ enum Benchmark {
     Calls,
     /// The Python package beside PyMilvus: import, connect, insert, search
     Python,
+    /// Inserts, searches and answers: against a server that does nothing, and a real Milvus
+    Data,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -61,6 +64,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::Faults => ("faults", faults::run),
         Benchmark::Calls => ("calls", calls::run),
         Benchmark::Python => ("python", python::run),
+        Benchmark::Data => ("data", data::run),
     };
     let mut report = Report::new(name).only(arguments.only);
     let outcome = run(&mut report, arguments.quick);

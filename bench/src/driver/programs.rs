@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use milvus_bench::client::{Job, Target, Work};
+use milvus_bench::data;
 use milvus_testkit::real::{PYMILVUS, Python};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How long one run of a client may take, beside the time that its work is told to take.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The names under which this project's own results stand.
 pub(crate) const OUR_NAMES: [&str; 2] = ["ours", "ours, 1 channel"];
@@ -204,6 +205,15 @@ impl Helper {
         command.args(["--dimension", &dimension.to_string()]);
         command.args(["--queries", &queries.to_string()]);
         command.args(["--limit", &limit.to_string()]);
+        Self::start(command)
+    }
+
+    /// The same, with the collection of the benchmark `data`.
+    pub(crate) fn data_server(core: usize) -> anyhow::Result<Self> {
+        let mut command = Command::new(sibling("null_server")?);
+        command.args(["--core", &core.to_string()]);
+        command.args(["--dimension", &data::DIMENSION.to_string()]);
+        command.args(["--answer-rows", &data::ANSWER_ROWS.to_string()]);
         Self::start(command)
     }
 
