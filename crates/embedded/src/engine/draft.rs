@@ -65,6 +65,16 @@ impl<'a> Draft<'a> {
         Arc::make_mut(&mut self.state.collections).insert(snapshot.record.id, Arc::new(snapshot));
     }
 
+    /// A copy of a collection's record, to change and put back.
+    pub(crate) fn record_to_change(
+        &self,
+        database: &str,
+        collection: &str,
+    ) -> Result<CollectionRecord, MilvusError> {
+        let record = self.catalog().collection(database, collection)?;
+        Ok(CollectionRecord::clone(record))
+    }
+
     /// Adds a collection, or replaces the record of one; partitions that the record lost are gone with their rows.
     pub(crate) fn put_collection(&mut self, record: CollectionRecord) -> Result<(), MilvusError> {
         let (catalog, writes) = self.catalog_mut();

@@ -44,8 +44,7 @@ impl Embedded {
         } = call.message;
         check_name("collection alias", &alias)?;
         let change = move |draft: &mut Draft<'_>| {
-            let mut record =
-                CollectionRecord::clone(draft.catalog().collection(&database, &collection_name)?);
+            let mut record = draft.record_to_change(&database, &collection_name)?;
             match aliased(draft, &database, &alias) {
                 Some(known) if known.id == record.id => return Ok(()),
                 Some(known) => {
@@ -107,8 +106,7 @@ impl Embedded {
             };
             previous.aliases.retain(|known| *known != alias);
             draft.put_collection(previous)?;
-            let mut record =
-                CollectionRecord::clone(draft.catalog().collection(&database, &collection_name)?);
+            let mut record = draft.record_to_change(&database, &collection_name)?;
             debug_assert_eq!(record.id, target);
             record.aliases.push(alias);
             draft.put_collection(record)

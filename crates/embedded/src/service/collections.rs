@@ -189,8 +189,7 @@ impl Embedded {
         } = call.message;
         check_name("collection", &new_name)?;
         let change = move |draft: &mut Draft<'_>| {
-            let mut record =
-                CollectionRecord::clone(draft.catalog().collection(&database, &old_name)?);
+            let mut record = draft.record_to_change(&database, &old_name)?;
             if record.name != old_name {
                 return Err(MilvusError::invalid(format!(
                     "unsupported use an alias to rename collection, alias:{old_name}"
@@ -223,11 +222,7 @@ impl Embedded {
         let request = call.message;
         check_properties(&to_map(&request.properties))?;
         let change = move |draft: &mut Draft<'_>| {
-            let mut record = CollectionRecord::clone(
-                draft
-                    .catalog()
-                    .collection(&database, &request.collection_name)?,
-            );
+            let mut record = draft.record_to_change(&database, &request.collection_name)?;
             let mut properties = request.properties;
             // The description and the consistency level travel as properties and are fields of the schema.
             properties.retain(|pair| match pair.key.as_str() {
@@ -255,11 +250,7 @@ impl Embedded {
         let database = call.database(&call.message.db_name);
         let request = call.message;
         let change = move |draft: &mut Draft<'_>| {
-            let mut record = CollectionRecord::clone(
-                draft
-                    .catalog()
-                    .collection(&database, &request.collection_name)?,
-            );
+            let mut record = draft.record_to_change(&database, &request.collection_name)?;
             let name = &request.field_name;
             let field = record
                 .fields
@@ -305,11 +296,7 @@ impl Embedded {
             MilvusError::invalid(format!("the field can't be decoded: {error}"))
         })?;
         let change = move |draft: &mut Draft<'_>| {
-            let mut record = CollectionRecord::clone(
-                draft
-                    .catalog()
-                    .collection(&database, &request.collection_name)?,
-            );
+            let mut record = draft.record_to_change(&database, &request.collection_name)?;
             let added = read_field(&field, record.last_field + 1)?;
             if added.data_type.is_vector() {
                 return Err(MilvusError::invalid(format!(

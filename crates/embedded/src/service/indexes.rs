@@ -95,11 +95,7 @@ impl Embedded {
         let database = call.database(&call.message.db_name);
         let request = call.message;
         let change = move |draft: &mut Draft<'_>| {
-            let mut record = CollectionRecord::clone(
-                draft
-                    .catalog()
-                    .collection(&database, &request.collection_name)?,
-            );
+            let mut record = draft.record_to_change(&database, &request.collection_name)?;
             let Some(field) = record.field(&request.field_name) else {
                 return Err(MilvusError::invalid(format!(
                     "cannot create index on non-exist field: {}",
@@ -164,11 +160,7 @@ impl Embedded {
         let database = call.database(&call.message.db_name);
         let request = call.message;
         let change = move |draft: &mut Draft<'_>| {
-            let mut record = CollectionRecord::clone(
-                draft
-                    .catalog()
-                    .collection(&database, &request.collection_name)?,
-            );
+            let mut record = draft.record_to_change(&database, &request.collection_name)?;
             let collection = record.name.clone();
             let index = record
                 .indexes
@@ -273,11 +265,7 @@ impl Embedded {
         let database = call.database(&call.message.db_name);
         let request = call.message;
         let change = move |draft: &mut Draft<'_>| {
-            let mut record = CollectionRecord::clone(
-                draft
-                    .catalog()
-                    .collection(&database, &request.collection_name)?,
-            );
+            let mut record = draft.record_to_change(&database, &request.collection_name)?;
             // Milvus takes dropping what isn't there for done.
             let Ok(chosen) = select(&record, &request.index_name, &request.field_name) else {
                 return Ok(());

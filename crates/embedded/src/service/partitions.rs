@@ -35,8 +35,7 @@ impl Embedded {
         } = call.message;
         check_name("partition", &partition_name)?;
         let change = move |draft: &mut Draft<'_>| {
-            let mut record =
-                CollectionRecord::clone(draft.catalog().collection(&database, &collection_name)?);
+            let mut record = draft.record_to_change(&database, &collection_name)?;
             refuse_with_key(&record)?;
             if record.partition(&partition_name).is_ok() {
                 // Milvus takes a create of what is there for done.
@@ -72,8 +71,7 @@ impl Embedded {
             ..
         } = call.message;
         let change = move |draft: &mut Draft<'_>| {
-            let record =
-                CollectionRecord::clone(draft.catalog().collection(&database, &collection_name)?);
+            let record = draft.record_to_change(&database, &collection_name)?;
             refuse_with_key(&record)?;
             if partition_name == DEFAULT_PARTITION {
                 return Err(MilvusError::invalid("default partition cannot be deleted"));
