@@ -1,6 +1,6 @@
 //! What the program is attached to: standard streams, terminal or not, environment; or stand-ins for them in tests.
 //!
-//! Invariant: everything that the program writes goes through here, where passwords in URIs are masked; a reader that has
+//! Invariant: everything that the program writes goes through here (but for the log of `serve`, which does the same), where passwords in URIs are masked; a reader that has
 //! gone away ends the program quietly.
 
 use std::collections::BTreeMap;
@@ -31,6 +31,7 @@ pub struct Console {
     variables: BTreeMap<String, OsString>,
     format: Option<Format>,
     color: Color,
+    is_of_process: bool,
 }
 
 struct Stream {
@@ -117,6 +118,7 @@ impl Console {
                 .collect(),
             format: None,
             color: Color::Auto,
+            is_of_process: true,
         }
     }
 
@@ -137,6 +139,7 @@ impl Console {
             variables: BTreeMap::new(),
             format: None,
             color: Color::Auto,
+            is_of_process: false,
         })
     }
 
@@ -157,10 +160,20 @@ impl Console {
             .is_some_and(|value| !value.is_empty())
     }
 
+    /// The text of a variable that is there and not empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let value = self.variables.get(name)?.to_str()?;
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// Whether these are the process's own streams.
+    pub(crate) fn is_of_process(&self) -> bool {
+        self.is_of_process
+    }
+
     /// The secret of a variable that is there and not empty.
     pub(crate) fn secret_variable(&self, name: &str) -> Option<SecretString> {
-        let value = self.variables.get(name)?.to_str()?;
-        (!value.is_empty()).then(|| SecretString::from(value))
+        self.variable(name).map(SecretString::from)
     }
 
     /// Columns of the terminal.

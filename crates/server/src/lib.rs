@@ -23,6 +23,7 @@ mod authentication;
 mod counters;
 mod listener;
 mod options;
+mod probes;
 mod reply;
 mod server;
 mod tls;

@@ -41,8 +41,33 @@ pub(crate) enum Listener {
 }
 
 pub(crate) enum Incoming {
-    Tcp(TcpStream),
+    Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
+}
+
+/// Who is at the other end, for the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Peer {
+    Tcp(SocketAddr),
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+impl Incoming {
+    pub(crate) fn peer(&self) -> Peer {
+        match self {
+            Self::Tcp(_, address) => Peer::Tcp(*address),
+            Self::Unix(_) => Peer::Unix,
+        }
+    }
 }
 
 impl Listener {
@@ -76,9 +101,9 @@ impl Listener {
     pub(crate) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, _) = std::task::ready!(listener.poll_accept(context))?;
+                let (stream, peer) = std::task::ready!(listener.poll_accept(context))?;
                 stream.set_nodelay(true)?;
-                Poll::Ready(Ok(Incoming::Tcp(stream)))
+                Poll::Ready(Ok(Incoming::Tcp(stream, peer)))
             }
             Self::Unix { listener, .. } => {
                 let (stream, _) = std::task::ready!(listener.poll_accept(context))?;
@@ -105,6 +130,8 @@ pub(crate) async fn accept_any(listeners: &[Listener], turn: &mut usize) -> io::
 }
 
 async fn bind_unix(path: &Path) -> io::Result<Listener> {
+    // Clients are in other folders, and this process may change its own.
+    let path = &std::path::absolute(path)?;
     if path.exists() {
         if UnixStream::connect(path).await.is_ok() {
             return Err(io::Error::from(io::ErrorKind::AddrInUse));

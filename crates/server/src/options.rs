@@ -25,6 +25,8 @@ pub struct ServeOptions {
     pub max_connections: usize,
     /// Calls in flight at once; one more is refused with UNAVAILABLE, which every client may send again. Default 4,096.
     pub max_calls: usize,
+    /// Where `GET /healthz` and `/metrics` are answered, in plain HTTP/1.1, and then nowhere else. `None`: on every address of `listen`.
+    pub probes: Option<Listen>,
     /// How long calls in flight may go on after the stop signal. Default 10 s.
     pub drain_timeout: Duration,
 }
@@ -39,6 +41,7 @@ impl ServeOptions {
             max_concurrent_streams: 1_000,
             max_connections: 10_000,
             max_calls: 4_096,
+            probes: None,
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -53,6 +56,7 @@ impl fmt::Debug for ServeOptions {
             .field("max_concurrent_streams", &self.max_concurrent_streams)
             .field("max_connections", &self.max_connections)
             .field("max_calls", &self.max_calls)
+            .field("probes", &self.probes)
             .field("drain_timeout", &self.drain_timeout)
             .finish()
     }

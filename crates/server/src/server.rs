@@ -1,5 +1,7 @@
 //! Accepting connections, and the way of a request to the service.
 //!
+//! What is refused (a connection, a handshake, a call) is one line of the log: who, what and why, and nothing that was shown as credentials.
+//!
 //! Invariant: a connection that fails, stalls in its TLS handshake, or misbehaves ends alone. After the stop signal
 //! nothing new is accepted, calls in flight end or are cut at the drain deadline, and `run` returns.
 
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use hyper::body::Incoming as RequestBody;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -20,15 +22,16 @@ use milvus_protocol::health::{HealthCheckRequest, HealthCheckResponse};
 use milvus_protocol::server::{Health, HealthServer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 use tower_service::Service;
 
 use crate::authentication::Gate;
 use crate::counters::{Counters, Held};
-use crate::listener::{Incoming, Listener, accept_any};
+use crate::listener::{Incoming, Listener, Peer, accept_any};
 use crate::options::{ServeError, ServeOptions};
-use crate::{reply, tls};
+use crate::{probes, reply, tls};
 
 /// A TLS handshake that takes longer is not one.
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
@@ -44,6 +47,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that listens and does not answer yet.
 pub struct Server {
     listeners: Vec<Listener>,
+    probes: Option<Listener>,
     acceptor: Option<TlsAcceptor>,
     options: ServeOptions,
 }
@@ -67,11 +71,21 @@ impl Server {
         for listen in &options.listen {
             listeners.push(Listener::bind(listen).await?);
         }
+        let probes = match &options.probes {
+            Some(listen) => Some(Listener::bind(listen).await?),
+            None => None,
+        };
         Ok(Self {
             listeners,
+            probes,
             acceptor,
             options,
         })
+    }
+
+    /// Where probes and metrics are answered, when that is an address of its own.
+    pub fn probes_address(&self) -> Option<String> {
+        self.probes.as_ref().map(Listener::address)
     }
 
     /// Where it listens, in the order of the options, with the port that was found for port 0.
@@ -107,59 +121,88 @@ impl Server {
     {
         let Self {
             listeners,
+            probes,
             acceptor,
             options,
         } = self;
-        let gate = options.authentication.clone().map(Gate::new);
         let (stopping, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
-            gate,
+            gate: options.authentication.clone().map(Gate::new),
             counters: Counters::default(),
             stopped,
             max_concurrent_streams: options.max_concurrent_streams,
             calls: Semaphore::new(options.max_calls.min(Semaphore::MAX_PERMITS)),
+            answers_probes: probes.is_none(),
         });
-        let mut connections = tokio::task::JoinSet::new();
-        let mut stop = std::pin::pin!(stop);
-        let mut turn = 0;
-        loop {
-            let accepted = tokio::select! {
-                accepted = accept_any(&listeners, &mut turn) => accepted,
-                Some(_) = connections.join_next() => continue,
-                () = &mut stop => break,
+        let probed = Arc::clone(&shared);
+        let serving = async move {
+            let mut connections = JoinSet::new();
+            let connection = |incoming| {
+                let (shared, service) = (Arc::clone(&shared), service.clone());
+                connection(incoming, acceptor.clone(), shared, service)
             };
-            let Ok(incoming) = accepted else {
+            tokio::select! {
+                never = accept(&listeners, &mut connections, &options, &shared.counters, connection) => match never {},
+                () = stop => {}
+            }
+            drop(listeners);
+            // The receivers are the connections; without any there is nobody to tell.
+            let _ = stopping.send(true);
+            let drained = async { while connections.join_next().await.is_some() {} };
+            let drained = tokio::time::timeout(options.drain_timeout, drained).await;
+            let calls_cut = match drained {
+                Ok(()) => 0,
+                Err(_) => shared.counters.calls_in_flight.load(Ordering::Relaxed),
+            };
+            if calls_cut > 0 {
+                tracing::warn!(calls_cut, "the drain deadline passed with calls in flight");
+            }
+            Stopped { calls_cut }
+        };
+        let probing = async move {
+            match probes {
+                Some(listener) => probes::answer(listener, probed).await,
+                None => std::future::pending().await,
+            }
+        };
+        // Probes are answered until the last call is.
+        tokio::select! {
+            stopped = serving => stopped,
+            never = probing => match never {},
+        }
+    }
+}
+
+/// Accepts connections for ever. At most as many are open as the options allow.
+async fn accept<C: Future<Output = ()> + Send + 'static>(
+    listeners: &[Listener],
+    connections: &mut JoinSet<()>,
+    options: &ServeOptions,
+    counters: &Counters,
+    connection: impl Fn(Incoming) -> C,
+) -> Infallible {
+    let mut turn = 0;
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept_any(listeners, &mut turn) => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        let incoming = match accepted {
+            Ok(incoming) => incoming,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
-            };
-            shared.counters.connections.fetch_add(1, Ordering::Relaxed);
-            if connections.len() >= options.max_connections {
-                shared
-                    .counters
-                    .connections_refused
-                    .fetch_add(1, Ordering::Relaxed);
-                continue;
             }
-            connections.spawn(connection(
-                incoming,
-                acceptor.clone(),
-                Arc::clone(&shared),
-                service.clone(),
-            ));
-        }
-        drop(listeners);
-        // The receivers are the connections; without any there is nobody to tell.
-        let _ = stopping.send(true);
-        let drained = async { while connections.join_next().await.is_some() {} };
-        let drained = tokio::time::timeout(options.drain_timeout, drained).await;
-        let calls_cut = match drained {
-            Ok(()) => 0,
-            Err(_) => shared.counters.calls_in_flight.load(Ordering::Relaxed),
         };
-        if calls_cut > 0 {
-            tracing::warn!(calls_cut, "the drain deadline passed with calls in flight");
+        counters.connections.fetch_add(1, Ordering::Relaxed);
+        if connections.len() >= options.max_connections {
+            counters.connections_refused.fetch_add(1, Ordering::Relaxed);
+            let (peer, most) = (incoming.peer(), options.max_connections);
+            tracing::warn!(%peer, most, "a connection was refused: too many are open");
+            continue;
         }
-        Stopped { calls_cut }
+        connections.spawn(connection(incoming));
     }
 }
 
@@ -171,12 +214,14 @@ pub struct Stopped {
     pub calls_cut: u64,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     gate: Option<Gate>,
-    counters: Counters,
-    stopped: watch::Receiver<bool>,
+    pub(crate) counters: Counters,
+    /// True from the stop on.
+    pub(crate) stopped: watch::Receiver<bool>,
     max_concurrent_streams: u32,
     calls: Semaphore,
+    answers_probes: bool,
 }
 
 async fn connection<S>(
@@ -194,20 +239,25 @@ async fn connection<S>(
 {
     let open = Arc::clone(&shared);
     let _open = Held::new(&open.counters.connections_open);
+    let peer = incoming.peer();
     match (incoming, acceptor) {
-        (Incoming::Unix(stream), _) => serve(stream, shared, service).await,
-        (Incoming::Tcp(stream), None) => serve(stream, shared, service).await,
-        (Incoming::Tcp(stream), Some(acceptor)) => {
+        (Incoming::Unix(stream), _) => serve(stream, peer, shared, service).await,
+        (Incoming::Tcp(stream, _), None) => serve(stream, peer, shared, service).await,
+        (Incoming::Tcp(stream, _), Some(acceptor)) => {
             match tokio::time::timeout(TLS_HANDSHAKE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => serve(stream, shared, service).await,
-                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                Err(_) => tracing::debug!("a TLS handshake was not finished in time"),
+                Ok(Ok(stream)) => serve(stream, peer, shared, service).await,
+                Ok(Err(error)) => {
+                    tracing::warn!(%peer, %error, "a connection was refused: its TLS handshake failed");
+                }
+                Err(_) => {
+                    tracing::warn!(%peer, "a connection was refused: its TLS handshake took too long");
+                }
             }
         }
     }
 }
 
-async fn serve<IO, S>(stream: IO, shared: Arc<Shared>, service: S)
+async fn serve<IO, S>(stream: IO, peer: Peer, shared: Arc<Shared>, service: S)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>
@@ -230,7 +280,7 @@ where
     let mut stopped = shared.stopped.clone();
     let answering = hyper::service::service_fn(move |request| {
         let (shared, service) = (Arc::clone(&shared), service.clone());
-        async move { Ok::<_, Infallible>(answer(request, &shared, service).await) }
+        async move { Ok::<_, Infallible>(answer(request, peer, &shared, service).await) }
     });
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answering));
     let stop = async {
@@ -246,12 +296,13 @@ where
         }
     };
     if let Err(error) = outcome {
-        tracing::debug!(%error, "a connection ended");
+        tracing::debug!(%peer, %error, "a connection broke");
     }
 }
 
 async fn answer<S>(
     mut request: Request<RequestBody>,
+    peer: Peer,
     shared: &Shared,
     mut service: S,
 ) -> Response<Body>
@@ -259,19 +310,17 @@ where
     S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>,
 {
     if request.method() == Method::GET {
-        return match request.uri().path() {
-            "/healthz" => reply::text(StatusCode::OK, "OK"),
-            "/metrics" => reply::text(StatusCode::OK, shared.counters.text()),
-            _ => reply::text(
-                StatusCode::NOT_FOUND,
-                "This is a Milvus: use a Milvus client (gRPC). GET /healthz and /metrics answer here.\n",
-            ),
+        return if shared.answers_probes {
+            probes::respond(request.uri().path(), shared)
+        } else {
+            probes::unknown()
         };
     }
     shared.counters.calls.fetch_add(1, Ordering::Relaxed);
     let counters = &shared.counters;
     let Ok(_place) = shared.calls.try_acquire() else {
         counters.calls_refused.fetch_add(1, Ordering::Relaxed);
+        refused(peer, &request, "too many are in flight");
         return reply::unavailable(
             "this server answers as many calls at once as it may; send the call again",
         );
@@ -284,6 +333,7 @@ where
                 counters
                     .calls_unauthenticated
                     .fetch_add(1, Ordering::Relaxed);
+                refused(peer, &request, reason);
                 return reply::unauthenticated(reason);
             }
         }
@@ -302,6 +352,14 @@ where
         Ok(response) => response,
         Err(never) => match never {},
     }
+}
+
+/// Tells the log of a call that did not reach the service. Headers stay out of it: they hold secrets.
+fn refused(peer: Peer, request: &Request<RequestBody>, reason: &str) {
+    // A path is as long as its sender likes.
+    let path = request.uri().path();
+    let method = path.get(..200).unwrap_or(path);
+    tracing::warn!(%peer, method, reason, "a call was refused");
 }
 
 /// `grpc.health.v1`: who is asked, serves.

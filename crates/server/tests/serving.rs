@@ -333,3 +333,66 @@ async fn probes_and_prometheus_are_answered_over_http_1() {
     );
     assert!(get("/").await.starts_with("HTTP/1.1 404"));
 }
+
+#[tokio::test]
+async fn probes_can_have_an_address_of_their_own() {
+    let mut options = tcp();
+    options.probes = Some(Listen::Tcp(([127, 0, 0, 1], 0).into()));
+    // Not even one connection is left for a probe on the other address.
+    options.max_connections = 1;
+    options.drain_timeout = Duration::from_secs(300);
+    let server = Server::bind(options).await.unwrap();
+    let (address, probes) = (server.address(), server.probes_address().unwrap());
+    assert_ne!(address, probes);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let service = MilvusServiceServer::new(Slow(Duration::from_secs(300)));
+    let task = tokio::spawn(server.run(service, async { drop(stopped.await) }));
+    let connection = Connection::connect("served", config(&format!("http://{address}")))
+        .await
+        .unwrap();
+    let call = tokio::spawn(async move {
+        connection
+            .call(&rpc::GET_VERSION, GetVersionRequest {})
+            .await
+    });
+    while !in_flight(&probes, 1).await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(get(&probes, "/healthz").await.ends_with("OK"));
+    // A load balancer learns of the stop while the last call is being answered.
+    stop.send(()).unwrap();
+    while !get(&probes, "/healthz").await.starts_with("HTTP/1.1 503") {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(!task.is_finished());
+    task.abort();
+    call.abort();
+}
+
+#[tokio::test]
+async fn with_an_address_of_their_own_probes_are_not_answered_elsewhere() {
+    let mut options = tcp();
+    options.probes = Some(Listen::Tcp(([127, 0, 0, 1], 0).into()));
+    let server = start(options, Duration::ZERO).await;
+    for path in ["/healthz", "/metrics"] {
+        let answer = get(&server.address, path).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+        assert!(!answer.contains("milvus_server_"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_relative_socket_is_told_with_its_whole_path() {
+    let scratch = Scratch::new("served-relative").unwrap();
+    let here = std::env::current_dir().unwrap();
+    // From here up to the root and down again: a relative path of a socket that is elsewhere.
+    let up: std::path::PathBuf = here.components().skip(1).map(|_| "..").collect();
+    let relative = up.join(scratch.path().strip_prefix("/").unwrap()).join("s");
+    let server = Server::bind(ServeOptions::new(Listen::Unix(relative)))
+        .await
+        .unwrap();
+    let address = server.address();
+    let path = address.strip_prefix("unix:").unwrap();
+    assert!(path.starts_with('/'), "{address}");
+    assert!(std::path::Path::new(path).exists(), "{address}");
+}

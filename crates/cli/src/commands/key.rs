@@ -16,8 +16,9 @@ use crate::output::{Cell, Paint, Report, Table, Tone};
 
 /// Make, list and take back API keys of a database.
 ///
-/// A key stands for a user: whoever shows it as a token may do what that user may do. It works on the database's files, so
-/// no server may have them open.
+/// A key stands for a user: whoever shows it as a token may do what that user may do. It works on the database's files,
+/// because Milvus's protocol has no call for keys, so no server may have them open. Users with passwords can be made while
+/// one does.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -18,10 +18,12 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 
 mod announcement;
+mod log;
 mod root_password;
 mod signals;
 
 use announcement::Announcement;
+use log::Level;
 pub(super) use root_password::write_private;
 use signals::Signals;
 
@@ -44,12 +46,14 @@ Examples:
   milvusctl serve ./demo.db --listen 0.0.0.0:19530 --tls-cert server.pem --tls-key server.key
   milvusctl serve ./demo.db --unix /run/milvus/demo.sock
   milvusctl serve ./demo.db --listen 127.0.0.1:0 | jq -r '.addresses[0]'
+  milvusctl serve ./demo.db --listen 0.0.0.0:19530 --probes 127.0.0.1:9091 --log warn
 
 Then, from Python:
   MilvusClient(\"http://127.0.0.1:19530\", user=\"root\", password=open(\"demo.db.root-password\").read())
 
-GET /healthz and /metrics (Prometheus) answer on the same port, without credentials. SIGTERM or Ctrl-C ends it: calls in \
-flight are answered first; a second one cuts them.")]
+GET /healthz and /metrics (Prometheus) answer on the same port, or at --probes, without credentials. Each call and connection that \
+is refused is a line on standard error (--log). SIGTERM or Ctrl-C ends it: calls in flight are answered first; a second one cuts \
+them.")]
 pub(crate) struct ServeArguments {
     /// The database's folder, made when it isn't there; by custom its name ends in .db
     #[arg(value_name = "DATABASE")]
@@ -60,6 +64,9 @@ pub(crate) struct ServeArguments {
     /// A Unix socket to listen on, which only you may open; then no port, unless --listen asks for one
     #[arg(long, value_name = "PATH", help_heading = "Where")]
     unix: Option<PathBuf>,
+    /// Answer /healthz and /metrics here, in plain HTTP, and no longer on the other addresses
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Where")]
+    probes: Option<String>,
     /// The server's certificate chain (PEM); connections by TCP are TLS then
     #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "TLS")]
     tls_cert: Option<PathBuf>,
@@ -95,6 +102,16 @@ pub(crate) struct ServeArguments {
         help_heading = "Limits"
     )]
     drain: u32,
+    /// What to log on standard error: off, error, warn, info, debug or trace [default:
+    /// $MILVUSCTL_LOG, or info]
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "LEVEL",
+        help_heading = "Log"
+    )]
+    log: Option<Level>,
 }
 
 /// The users and keys of a database.
@@ -119,19 +136,24 @@ pub(super) async fn run(
     console: &mut Console,
 ) -> Result<Exit, Failure> {
     let mut signals = Signals::listen()?;
+    log::start(arguments.log, console)?;
     let listen = addresses(arguments).await?;
-    let database = open(&arguments.path).await?;
+    let database = open(&arguments.path, None).await?;
     let password = if arguments.no_auth {
         None
     } else {
         Some(root_password::establish(&database, arguments, console).await?)
     };
-    let options = options(arguments, listen, &database);
+    let mut options = options(arguments, listen, &database);
+    if let Some(probes) = &arguments.probes {
+        options.probes = Some(resolve(probes).await?);
+    }
     warn(&options, console);
     let server = Server::bind(options)
         .await
         .map_err(|error| cannot_listen(&error))?;
-    let announcement = Announcement::new(arguments, &server.addresses(), password);
+    let (addresses, probes) = (server.addresses(), server.probes_address());
+    let announcement = Announcement::new(arguments, &addresses, probes.as_deref(), password);
     database.announce(&announcement.addresses().join(", "));
     console.announce(&announcement)?;
     let mut limits = MessageLimits::default();
@@ -171,21 +193,26 @@ fn tell_cut(stopped: Option<Stopped>, console: &mut Console) {
 async fn addresses(arguments: &ServeArguments) -> Result<Vec<Listen>, Failure> {
     let mut listen = Vec::new();
     for address in &arguments.listen {
-        let failure = |reason: String| {
-            Failure::usage(format!("can't listen on {address:?}"), reason).hint(format!(
-                "Write it as HOST:PORT: {USUAL_ADDRESS}, [::1]:19530, 0.0.0.0:19530."
-            ))
-        };
-        let mut found = tokio::net::lookup_host(address)
-            .await
-            .map_err(|error| failure(error.to_string()))?;
-        let address: SocketAddr = found
-            .next()
-            .ok_or_else(|| failure("the name has no address".into()))?;
-        listen.push(Listen::Tcp(address));
+        listen.push(resolve(address).await?);
     }
     listen.extend(arguments.unix.clone().map(Listen::Unix));
     Ok(listen)
+}
+
+/// The socket address of `HOST:PORT`.
+async fn resolve(address: &str) -> Result<Listen, Failure> {
+    let failure = |reason: String| {
+        Failure::usage(format!("can't listen on {address:?}"), reason).hint(format!(
+            "Write it as HOST:PORT: {USUAL_ADDRESS}, [::1]:19530, 0.0.0.0:19530."
+        ))
+    };
+    let mut found = tokio::net::lookup_host(address)
+        .await
+        .map_err(|error| failure(error.to_string()))?;
+    let address: SocketAddr = found
+        .next()
+        .ok_or_else(|| failure("the name has no address".into()))?;
+    Ok(Listen::Tcp(address))
 }
 
 fn options(arguments: &ServeArguments, listen: Vec<Listen>, database: &Embedded) -> ServeOptions {
@@ -227,8 +254,8 @@ fn warn(options: &ServeOptions, console: &mut Console) {
     }
 }
 
-/// Opens the database, unless the path is something else.
-async fn open(path: &Path) -> Result<Embedded, Failure> {
+/// Opens the database, unless the path is something else. `taken` says what to do when another process has it.
+async fn open(path: &Path, taken: Option<&str>) -> Result<Embedded, Failure> {
     let failure = |exit, reason: String| {
         Failure::new(exit, "can't open the database", reason).at(path.display())
     };
@@ -267,21 +294,27 @@ async fn open(path: &Path) -> Result<Embedded, Failure> {
     opened.map_err(|error| match &error {
         OpenError::Storage(StorageError::Locked { holder, .. }) if !holder.served_at.is_empty() => {
             let reason = format!("it is served already, by {holder}");
-            failure(Exit::Failed, reason).hint(format!("Connect to {}.", holder.served_at))
+            let connect = format!("Connect to {}.", holder.served_at);
+            failure(Exit::Failed, reason).hint(taken.unwrap_or(&connect))
         }
         OpenError::Storage(StorageError::Locked { holder, .. }) => {
             let reason = format!("another process has it open: {holder}");
-            failure(Exit::Failed, reason)
-                .hint("Close it there; an embedded database belongs to one process at a time.")
+            let close = "Close it there; an embedded database belongs to one process at a time.";
+            failure(Exit::Failed, reason).hint(taken.unwrap_or(close))
         }
         _ => failure(Exit::Failed, error.to_string()),
     })
 }
 
+/// What to do when the database of `key` is open elsewhere.
+const KEYS_AND_FILES: &str = "API keys are made on the files, because Milvus's protocol has no call for them: stop that \
+                              process (SIGTERM), make the key, start it again. Users with passwords can be made while it \
+                              runs: create_user.";
+
 /// The database of a command that works on its files.
 pub(super) async fn open_existing(path: &Path) -> Result<Embedded, Failure> {
     if path.join("catalog.redb").exists() {
-        return open(path).await;
+        return open(path, Some(KEYS_AND_FILES)).await;
     }
     let failure = Failure::new(
         Exit::Configuration,

@@ -42,10 +42,14 @@ impl Serving {
         }
     }
 
-    /// SIGTERM, and what it left on standard error.
-    fn stop(mut self) -> String {
+    fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// SIGTERM, and what it left on standard error.
+    fn stop(mut self) -> String {
+        self.terminate();
         assert_eq!(self.process.wait().unwrap().code(), Some(0));
         let mut errors = String::new();
         std::io::Read::read_to_string(self.process.stderr.as_mut().unwrap(), &mut errors).unwrap();
@@ -228,6 +232,8 @@ async fn what_cannot_be_served_is_told_with_what_to_do() {
     let other = folder.path().join("other.db").display().to_string();
     let serving = Serving::start(&path, |_| {});
     insta::assert_snapshot!("serve_locked", run(&["serve", &text]).await.transcript());
+    let ran = run(&["key", "create", &text, "web", "--user", "root"]).await;
+    insta::assert_snapshot!("key_locked", ran.transcript());
     let taken = serving.address.trim_start_matches("http://");
     let ran = run(&["serve", &other, "--no-auth", "--listen", taken]).await;
     insta::assert_snapshot!("serve_port_taken", ran.transcript());
@@ -269,4 +275,133 @@ async fn a_prompted_password_is_asked_for_twice() {
     let path = path.display().to_string();
     let arguments = ["milvusctl", "serve", &path, "--listen", "127.0.0.1:0"];
     assert_eq!(milvusctl::run(arguments, &mut console).await, Exit::Usage);
+}
+
+#[test]
+fn what_is_refused_is_logged_without_what_was_shown() {
+    let (_folder, path) = database();
+    let start = |level: &[&str]| {
+        Serving::start(&path, |command| {
+            command
+                .args(level)
+                .env("MILVUS_ROOT_PASSWORD", format!("{CANARY}-right"));
+        })
+    };
+    let serving = start(&[]);
+    assert_eq!(
+        ping(&serving.address, Some("root"), &format!("{CANARY}-wrong")),
+        5
+    );
+    assert_eq!(ping(&serving.address, None, &format!("{CANARY}-key")), 5);
+    let log = serving.stop();
+    let refused: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("a call was refused"))
+        .collect();
+    assert!(refused.len() >= 2, "{log}");
+    for line in refused {
+        assert!(
+            line.contains("WARN")
+                && line.contains("peer=127.0.0.1:")
+                && line.contains("method=\"/milvus.proto.milvus.MilvusService/Connect\"")
+                && line.contains("auth check failure"),
+            "{line}"
+        );
+    }
+    assert!(!log.contains(CANARY), "{log}");
+    // As much as is asked for.
+    let serving = start(&["--log", "off"]);
+    assert_eq!(ping(&serving.address, None, "wrong"), 5);
+    assert!(!serving.stop().contains("refused"));
+    let ran = finished(
+        built(Path::new("unused.toml"))
+            .arg("serve")
+            .arg(&path)
+            .env("MILVUSCTL_LOG", "loud"),
+    );
+    assert!(
+        ran.0 == 2 && ran.2.contains("\"loud\" is no level"),
+        "{ran:?}"
+    );
+}
+
+/// Answers to a plain HTTP/1.1 request.
+fn get(address: &str, path: &str) -> String {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_second_signal_cuts_the_calls_that_the_first_one_waits_for() {
+    use std::io::Write as _;
+    let (_folder, path) = database();
+    let mut serving = Serving::start(&path, |command| {
+        command.args(["--no-auth", "--drain", "86400", "--probes", "127.0.0.1:0"]);
+    });
+    let health = serving.said["health"].as_str().unwrap();
+    let probes = health
+        .trim_start_matches("http://")
+        .trim_end_matches("/healthz")
+        .to_owned();
+    let address = serving.address.trim_start_matches("http://");
+    // A call whose body never comes.
+    let mut caller = std::net::TcpStream::connect(address).unwrap();
+    let head = "POST /milvus.proto.milvus.MilvusService/GetVersion HTTP/1.1\r\nHost: x\r\nContent-Type: application/grpc\r\nContent-Length: 100\r\n\r\n";
+    caller.write_all(head.as_bytes()).unwrap();
+    let pause = || std::thread::sleep(std::time::Duration::from_millis(5));
+    while !get(&probes, "/metrics").contains("\nmilvus_server_calls_in_flight 1\n") {
+        pause();
+    }
+    let errors = serving.process.stderr.take().unwrap();
+    let mut errors = BufReader::new(errors);
+    let mut said = |what: &str| {
+        let mut line = String::new();
+        while !line.contains(what) {
+            line.clear();
+            assert!(
+                errors.read_line(&mut line).unwrap() > 0,
+                "{what} was not said"
+            );
+        }
+    };
+    serving.terminate();
+    said("calls in flight are answered first");
+    while !get(&probes, "/healthz").contains("stopping") {
+        pause();
+    }
+    assert_eq!(serving.process.try_wait().unwrap(), None);
+    serving.terminate();
+    said("calls in flight were cut");
+    assert_eq!(serving.process.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_socket_is_told_with_its_whole_path() {
+    let (folder, path) = database();
+    let mut command = built(Path::new("unused.toml"));
+    command
+        .args(["serve", "--no-auth", "--unix", "demo.sock"])
+        .arg(&path)
+        .current_dir(folder.path())
+        .stdout(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let address = said["addresses"][0].as_str().unwrap().to_owned();
+    let serving = Serving {
+        process,
+        said,
+        address,
+    };
+    let socket = serving.address.strip_prefix("unix:").unwrap();
+    assert!(Path::new(socket).is_absolute(), "{socket}");
+    assert_eq!(ping(&serving.address, None, "nobody asks"), 0);
 }

@@ -91,6 +91,12 @@ fn check(
             .to_owned()
     };
     let refuse = |privilege: &str, database: &str| {
+        tracing::warn!(
+            user,
+            privilege,
+            database,
+            "a call was refused: the user lacks the privilege"
+        );
         Err(Status::permission_denied(format!(
             "Privilege{privilege}: permission deny to {user} in the `{database}` database"
         )))

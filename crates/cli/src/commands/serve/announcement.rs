@@ -34,6 +34,7 @@ impl Announcement {
     pub(super) fn new(
         arguments: &ServeArguments,
         addresses: &[String],
+        probes: Option<&str>,
         password: Option<RootPassword>,
     ) -> Self {
         let tls = arguments.tls_cert.is_some();
@@ -43,7 +44,11 @@ impl Announcement {
             None => format!("{scheme}://{address}"),
         };
         let addresses: Vec<String> = addresses.iter().map(uri).collect();
-        let web = addresses.iter().find(|uri| uri.starts_with("http"));
+        let own = probes.map(|address| format!("http://{address}"));
+        let web = match &own {
+            Some(_) => own.as_ref(),
+            None => addresses.iter().find(|uri| uri.starts_with("http")),
+        };
         let root_password_file = match &password {
             Some(RootPassword::Generated(path)) => Some(path.display().to_string()),
             _ => None,
