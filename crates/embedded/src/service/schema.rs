@@ -11,6 +11,7 @@ use crate::catalog::{
     CollectionRecord, DYNAMIC_FIELD, DataType, DefaultValue, FIRST_FIELD, FieldRecord,
     FunctionKind, FunctionRecord,
 };
+use crate::engine::analyzer_of;
 use crate::error::MilvusError;
 use crate::filter::parse_instant;
 
@@ -28,10 +29,12 @@ pub(super) struct NewSchema {
 pub(super) fn read_schema(bytes: &[u8]) -> Result<NewSchema, MilvusError> {
     let schema = CollectionSchema::decode(bytes)
         .map_err(|error| MilvusError::invalid(format!("the schema can't be decoded: {error}")))?;
-    if !schema.struct_array_fields.is_empty() {
-        return Err(MilvusError::invalid(
-            "struct array fields are not supported by the embedded engine",
-        ));
+    if let Some(field) = schema.struct_array_fields.first() {
+        return Err(MilvusError::invalid(format!(
+            "field {} is an array of structs, which the embedded engine doesn't have: use a Milvus server, an ARRAY field \
+             for each member, or one JSON field",
+            field.name
+        )));
     }
     let mut functions = Vec::with_capacity(schema.functions.len());
     for (index, function) in schema.functions.iter().enumerate() {
@@ -88,7 +91,7 @@ pub(super) fn read_field(field: &FieldSchema, id: i64) -> Result<FieldRecord, Mi
         None => None,
         Some(value) => read_default(&field.name, data_type, value)?,
     };
-    Ok(FieldRecord {
+    let record = FieldRecord {
         id,
         name: field.name.clone(),
         description: field.description.clone(),
@@ -104,7 +107,17 @@ pub(super) fn read_field(field: &FieldSchema, id: i64) -> Result<FieldRecord, Mi
         default,
         type_params: to_map(&field.type_params),
         index_params: to_map(&field.index_params),
-    })
+    };
+    // An analyzer that the engine lacks is refused now, not at the first row.
+    analyzer_of(&record)?;
+    if record.type_params.contains_key("multi_analyzer_params") {
+        return Err(MilvusError::invalid(format!(
+            "field {}: an analyzer for each language (multi_analyzer_params) is not part of this engine: use a Milvus server, or a \
+             field for each language",
+            record.name
+        )));
+    }
+    Ok(record)
 }
 
 fn read_default(
