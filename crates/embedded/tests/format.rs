@@ -11,10 +11,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use milvus_embedded::{Durability, Options, open};
-use milvus_protocol::milvus::{DeleteRequest, MutationResult};
+use milvus_protocol::milvus::{
+    DeleteRequest, GrantEntity, GrantorEntity, MutationResult, ObjectEntity,
+    OperatePrivilegeRequest, OperatePrivilegeType, PrivilegeEntity, RoleEntity, SelectGrantRequest,
+    SelectGrantResponse,
+};
 
 mod support;
-use support::{call, collection, flush, insert, keys, runtime};
+use support::{call, collection, flush, insert, keys, runtime, succeeded};
 
 /// Names the folder to write the current format to; without it nothing is written.
 const WRITE: &str = "MILVUS_EMBEDDED_WRITE_FORMAT";
@@ -44,6 +48,8 @@ fn write_the_current_format() {
         flush(&database).await;
         delete(&database, "id == 10").await;
         insert(&database, 40..45).await;
+        // A record of the log that is cut into several values.
+        insert(&database, 1000..2000).await;
     });
 }
 
@@ -60,26 +66,111 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-#[test]
-fn version_1_opens_and_can_be_written() {
+/// Opens a copy of a database that an earlier program wrote, which holds `expected`, and writes to it.
+fn opens_and_can_be_written(name: &str, mut expected: Vec<i64>) {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("format-1.db");
+    let path = folder.path().join(name);
     copy(
-        &PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/format-1.db"),
+        &PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/data")
+            .join(name),
         &path,
     );
-    let mut expected: Vec<i64> = (3..30).filter(|id| *id != 10).chain(40..45).collect();
     runtime().block_on(async {
         let database = open(path.clone(), Options::default()).unwrap();
         assert_eq!(keys(&database).await, expected);
-        insert(&database, 50..52).await;
+        assert_eq!(grants_of_everybody(&database).await, PUBLIC);
+        insert(&database, 3000..4000).await;
+        drop(database);
+        expected.extend(3000..4000);
+        let database = open(path.clone(), Options::default()).unwrap();
+        assert_eq!(keys(&database).await, expected);
         flush(&database).await;
         drop(database);
-        expected.extend([50, 51]);
         assert_eq!(
             keys(&open(path, Options::default()).unwrap()).await,
             expected
         );
+    });
+}
+
+/// What Milvus grants to the role that everybody has.
+const PUBLIC: [&str; 3] = ["DescribeCollection", "IndexDetail", "ListAliases"];
+
+async fn grants_of_everybody(database: &milvus_embedded::Embedded) -> Vec<String> {
+    let role = RoleEntity {
+        name: "public".to_owned(),
+        ..Default::default()
+    };
+    let request = SelectGrantRequest {
+        entity: Some(GrantEntity {
+            role: Some(role),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let answer: SelectGrantResponse = call(database, "SelectGrant", request).await;
+    let grants = answer.entities.into_iter().map(|entity| {
+        let grantor = entity.grantor.unwrap();
+        grantor.privilege.unwrap().name
+    });
+    let mut grants: Vec<String> = grants.collect();
+    grants.sort();
+    grants
+}
+
+#[test]
+fn version_1_opens_and_can_be_written() {
+    let expected = (3..30).filter(|id| *id != 10).chain(40..45);
+    opens_and_can_be_written("format-1.db", expected.collect());
+}
+
+#[test]
+fn version_2_opens_and_can_be_written() {
+    let expected = (3..30).filter(|id| *id != 10).chain(40..45);
+    opens_and_can_be_written("format-2.db", expected.chain(1000..2000).collect());
+}
+
+/// Grants that were taken from everybody don't come back with the next open.
+#[test]
+fn revoked_grants_of_everybody_stay_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("revoked.db");
+    runtime().block_on(async {
+        let database = open(path.clone(), Options::default()).unwrap();
+        for privilege in PUBLIC {
+            let object = match privilege {
+                "IndexDetail" => "Collection",
+                _ => "Global",
+            };
+            let entity = GrantEntity {
+                role: Some(RoleEntity {
+                    name: "public".to_owned(),
+                    ..Default::default()
+                }),
+                object: Some(ObjectEntity {
+                    name: object.to_owned(),
+                }),
+                object_name: "*".to_owned(),
+                grantor: Some(GrantorEntity {
+                    privilege: Some(PrivilegeEntity {
+                        name: privilege.to_owned(),
+                    }),
+                    ..Default::default()
+                }),
+                db_name: "*".to_owned(),
+            };
+            let request = OperatePrivilegeRequest {
+                entity: Some(entity),
+                r#type: OperatePrivilegeType::Revoke as i32,
+                ..Default::default()
+            };
+            succeeded(call(&database, "OperatePrivilege", request).await);
+        }
+        assert!(grants_of_everybody(&database).await.is_empty());
+        drop(database);
+        let database = open(path, Options::default()).unwrap();
+        assert!(grants_of_everybody(&database).await.is_empty());
     });
 }
 

@@ -32,6 +32,7 @@ impl Catalog {
     pub(crate) fn bootstrap(
         &mut self,
         now: u64,
+        format: u32,
         writes: &mut Vec<Write>,
     ) -> Result<(), MilvusError> {
         if self.database(DEFAULT_DATABASE).is_err() {
@@ -53,6 +54,16 @@ impl Catalog {
                 };
                 self.put_role(record, writes)?;
             }
+        }
+        if format < FORMAT_WITH_PUBLIC_GRANTS
+            && let Some(public) = self.access.roles.get(PUBLIC_ROLE)
+            && public.grants.is_empty()
+        {
+            let record = RoleRecord {
+                grants: built_in_grants(PUBLIC_ROLE),
+                ..public.clone()
+            };
+            self.put_role(record, writes)?;
         }
         if !self.access.users.contains_key(ROOT) {
             let roles = [BUILT_IN_ROLES[0].to_owned()].into();
@@ -268,6 +279,9 @@ impl Catalog {
         Arc::make_mut(&mut self.access).groups.remove(name);
     }
 }
+
+/// Databases of older formats may have been made when the role `public` had no grants yet. Later, none are there because they were revoked.
+const FORMAT_WITH_PUBLIC_GRANTS: u32 = 2;
 
 fn built_in_grants(role: &str) -> std::collections::BTreeSet<GrantRecord> {
     let public = PUBLIC_GRANTS.iter().filter(|_| role == PUBLIC_ROLE);

@@ -10,7 +10,7 @@ use super::{Clock, PartitionSnapshot, Segment, SegmentView, Snapshot, State};
 use crate::catalog::{Catalog, CollectionRecord, TIMESTAMP_FIELD, remove_rows};
 use crate::column::{Bitmap, Column};
 use crate::error::{MilvusError, MilvusErrorKind};
-use crate::storage::{LogPart, Table, Write, encode_record};
+use crate::storage::{LogPart, Table, Write, cut_record, encode_record, record_key};
 
 /// What a change works on.
 #[derive(Debug)]
@@ -179,11 +179,10 @@ impl<'a> Draft<'a> {
         snapshot.log_bytes += record.iter().map(bytes::Bytes::len).sum::<usize>();
         self.put_snapshot(snapshot);
         self.touched.push(collection);
-        self.writes.push(Write::Put(
-            Table::Log,
-            segment_key(collection, timestamp),
-            record,
-        ));
+        for (value, number) in cut_record(record).into_iter().zip(0..) {
+            let key = record_key(collection, timestamp, number);
+            self.writes.push(Write::Put(Table::Log, key, value));
+        }
         Ok((timestamp, deleted))
     }
 }

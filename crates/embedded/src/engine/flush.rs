@@ -16,7 +16,7 @@ use super::merge::{Merged, merge};
 use super::{Draft, PartitionSnapshot, Segment, SegmentView, Snapshot};
 use crate::column::Bitmap;
 use crate::error::MilvusError;
-use crate::storage::{Store, Table, Write};
+use crate::storage::{Store, Table, Write, record_key};
 
 /// Growing rows of a collection that make a flush.
 const FLUSH_ROWS: usize = 65_536;
@@ -45,6 +45,17 @@ pub(crate) fn is_full(snapshot: &Snapshot) -> bool {
     exceeds(snapshot, 1)
 }
 
+/// Whether enough of what is growing has outlived its TTL by `now` that a flush would give space back.
+pub(crate) fn is_outlived(snapshot: &Snapshot, now: u64) -> Result<bool, MilvusError> {
+    let oldest = snapshot.oldest_alive(now);
+    for view in snapshot.segments().filter(|view| !view.segment.is_sealed()) {
+        if oldest > 0 && view.segment.ages_at()? <= oldest {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Whether so much is growing that writers should wait for a flush.
 pub(crate) fn is_crowded(snapshot: &Snapshot) -> bool {
     exceeds(snapshot, CROWDED)
@@ -58,6 +69,8 @@ pub(crate) struct Rewrite {
     pub(crate) file: u64,
     /// What it replaces, with the rows that were deleted when it was planned.
     pub(crate) views: Vec<SegmentView>,
+    /// Rows with lower timestamps have outlived their collection's TTL and are left behind.
+    pub(crate) oldest: u64,
 }
 
 /// A file that was written for a [`Rewrite`], or that there was nothing to write.
@@ -81,7 +94,18 @@ impl Rewrite {
             rows,
             columns,
             origins,
-        } = merge(&snapshot.record, &self.views)?;
+        } = if self.oldest == 0 {
+            merge(&snapshot.record, &self.views)?
+        } else {
+            let alive = self
+                .views
+                .iter()
+                .map(|view| view.without_older(self.oldest));
+            merge(
+                &snapshot.record,
+                &alive.collect::<Result<Vec<_>, MilvusError>>()?,
+            )?
+        };
         let mut segment = None;
         if rows > 0 {
             let bytes = store.write_segment(self.file, rows, &columns)?;
@@ -128,6 +152,7 @@ impl Draft<'_> {
             return Ok(None);
         }
         let mut rewrites = Vec::new();
+        let oldest = snapshot.oldest_alive(self.clock.now());
         for (partition, slot) in &mut snapshot.partitions {
             if slot.segments.iter().all(|view| view.segment.is_sealed()) {
                 continue;
@@ -147,6 +172,7 @@ impl Draft<'_> {
                 partition: *partition,
                 file: catalog.next_identifier(writes),
                 views,
+                oldest,
             });
         }
         let plan = FlushPlan {
@@ -177,8 +203,8 @@ impl Draft<'_> {
         snapshot.log_bytes = snapshot.log_bytes.saturating_sub(plan.log_bytes);
         self.writes.push(Write::RemoveRange(
             Table::Log,
-            segment_key(plan.collection, 0),
-            segment_key(plan.collection, plan.until),
+            record_key(plan.collection, 0, 0),
+            record_key(plan.collection, plan.until, u32::MAX),
         ));
         self.put_snapshot(snapshot);
         Ok(())

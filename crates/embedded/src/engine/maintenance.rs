@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use super::writer::Jobs;
-use super::{Draft, State, compaction, flush};
+use super::{Clock, Draft, State, compaction, flush};
 use crate::error::MilvusError;
 use crate::storage::Store;
 
@@ -23,6 +23,12 @@ use crate::storage::Store;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest that a write waits for a flush.
 const CROWDED_WAIT: Duration = Duration::from_secs(2);
+/// How often rows are looked for that have outlived their TTL. Tests don't wait for a minute.
+const LOOK_INTERVAL: Duration = if cfg!(test) {
+    Duration::from_millis(20)
+} else {
+    Duration::from_secs(60)
+};
 /// A log of more bytes than this becomes files when the database is closed, so that the next open needs not replay it.
 const CLOSING_LOG_BYTES: usize = 8 << 20;
 
@@ -111,6 +117,7 @@ impl Maintenance {
     pub(crate) fn start(
         store: Arc<Store>,
         state: Arc<ArcSwap<State>>,
+        clock: Arc<Clock>,
         jobs: Jobs,
         bell: Arc<Bell>,
         automatic: bool,
@@ -118,6 +125,7 @@ impl Maintenance {
         let worker = Worker {
             store,
             state,
+            clock,
             jobs,
             bell: Arc::clone(&bell),
             automatic,
@@ -159,12 +167,15 @@ impl Drop for Maintenance {
 enum Next {
     Request(Request),
     Touched(u64),
+    /// Time has passed.
+    Look,
     Stop,
 }
 
 struct Worker {
     store: Arc<Store>,
     state: Arc<ArcSwap<State>>,
+    clock: Arc<Clock>,
     jobs: Jobs,
     bell: Arc<Bell>,
     automatic: bool,
@@ -172,9 +183,9 @@ struct Worker {
 
 impl Worker {
     fn run(self) {
-        let mut not_before = Instant::now();
+        let (mut not_before, mut look_at) = (Instant::now(), Instant::now() + LOOK_INTERVAL);
         loop {
-            match self.next(not_before) {
+            match self.next(not_before, look_at) {
                 Next::Stop => break,
                 Next::Request(request) => {
                     let mut outcome = self.flush(request.collection);
@@ -183,6 +194,10 @@ impl Worker {
                     }
                     // Whoever asked may have gone away.
                     let _ = request.done.send(outcome);
+                }
+                Next::Look => {
+                    self.look_for_outlived();
+                    look_at = Instant::now() + LOOK_INTERVAL;
                 }
                 Next::Touched(collection) => {
                     if let Err(error) = self.look_after(collection) {
@@ -199,8 +214,8 @@ impl Worker {
         }
     }
 
-    /// Waits for something to do. After a failure only requests are taken before `not_before`.
-    fn next(&self, not_before: Instant) -> Next {
+    /// Waits for something to do. After a failure only requests are taken before `not_before`; at `look_at` it is time to look.
+    fn next(&self, not_before: Instant, look_at: Instant) -> Next {
         let mut board = self.bell.board();
         loop {
             if board.stop {
@@ -211,25 +226,48 @@ impl Worker {
             if let Some(request) = board.requests.pop_front() {
                 return Next::Request(request);
             }
-            let pause = not_before.checked_duration_since(Instant::now());
             if !self.automatic {
                 board.touched.clear();
+                let rung = self.bell.rung.wait(board);
+                board = rung.unwrap_or_else(PoisonError::into_inner);
+                continue;
             }
-            board = match pause {
-                _ if board.touched.is_empty() => self
-                    .bell
-                    .rung
-                    .wait(board)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(pause) => {
-                    let waited = self.bell.rung.wait_timeout(board, pause);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => match board.touched.pop_first() {
-                    Some(collection) => return Next::Touched(collection),
-                    None => board,
-                },
+            let pause = not_before.checked_duration_since(Instant::now());
+            if pause.is_none()
+                && let Some(collection) = board.touched.pop_first()
+            {
+                return Next::Touched(collection);
+            }
+            let Some(left) = look_at.checked_duration_since(Instant::now()) else {
+                return Next::Look;
             };
+            let wait = match pause {
+                Some(pause) if !board.touched.is_empty() => left.min(pause),
+                _ => left,
+            };
+            let waited = self.bell.rung.wait_timeout(board, wait);
+            board = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Flushes or compacts the collections in which enough rows have outlived their TTL, also when nobody writes to them.
+    fn look_for_outlived(&self) {
+        let state = self.state.load_full();
+        let now = self.clock.now();
+        for snapshot in state.collections.values() {
+            if snapshot.oldest_alive(now) == 0 {
+                continue;
+            }
+            let collection = snapshot.record.id;
+            let work = || -> Result<(), MilvusError> {
+                if flush::is_outlived(snapshot, now)? {
+                    self.flush(collection)?;
+                }
+                self.compact(collection)
+            };
+            if let Err(error) = work() {
+                tracing::warn!(collection, %error, "could not remove rows that outlived their TTL; they stay hidden");
+            }
         }
     }
 
@@ -239,10 +277,12 @@ impl Worker {
             self.flush(collection)?;
             self.bell.flushed.notify_all();
         }
-        if snapshot().is_some_and(|snapshot| compaction::is_wanted(&snapshot)) {
-            self.compact(collection)?;
+        match snapshot() {
+            Some(snapshot) if compaction::is_wanted(&snapshot, self.clock.now())? => {
+                self.compact(collection)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Runs a change in the writer and waits for its commit, which is fsynced.

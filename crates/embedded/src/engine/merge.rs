@@ -6,10 +6,11 @@ use crate::catalog::{CollectionRecord, TIMESTAMP_FIELD};
 use crate::column::{Column, ColumnBuilder, ColumnError, ColumnType};
 use crate::error::{MilvusError, MilvusErrorKind};
 
-/// Growing segments up to this size are merged, so that a scan runs over few of them however small the requests were. Larger ones would cost more copying than they save.
-const MERGED_ROWS: usize = 8192;
+/// Growing segments up to this size are merged, so that a scan runs over few of them however small the requests were. The writer does
+/// it, and larger ones would cost more copying than they save: requests of a thousand rows stay as they are.
+const MERGED_ROWS: usize = 2048;
 /// As above, in bytes.
-const MERGED_BYTES: usize = 8 << 20;
+const MERGED_BYTES: usize = 1 << 20;
 
 /// Rows that are not deleted, of all `views`, as columns sorted by primary key.
 pub(crate) struct Merged {

@@ -1,6 +1,7 @@
 //! Opening: catalog, segments and deletions are read, the log is replayed on top, orphans are removed.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -13,7 +14,7 @@ use super::writer::Writer;
 use super::{Clock, Draft, Engine, Segment, SegmentView, Snapshot, State};
 use crate::catalog::Catalog;
 use crate::error::MilvusError;
-use crate::storage::{StorageError, Store, Table, aligned_copy, decode_record};
+use crate::storage::{AlignedBuffer, StorageError, Store, Table, decode_record};
 
 impl Engine {
     /// Brings a store to life.
@@ -55,6 +56,7 @@ impl Engine {
         let maintenance = Maintenance::start(
             Arc::clone(&store),
             Arc::clone(&state),
+            Arc::clone(&clock),
             writer.jobs(),
             bell,
             automatic,
@@ -74,10 +76,13 @@ fn bootstrap(store: &Store, clock: &Clock, state: State) -> Result<State, Milvus
     let mut draft = Draft::new(state, clock);
     let now = clock.next();
     let (catalog, writes) = draft.catalog_mut();
-    catalog.bootstrap(now, writes)?;
+    catalog.bootstrap(now, store.format(), writes)?;
+    // From here on something may be written that an older program can't read.
+    draft.writes.extend(store.upgrade());
     if !draft.writes.is_empty() {
         store.commit_synced(&draft.writes)?;
     }
+    store.set_upgraded();
     Ok(draft.state)
 }
 
@@ -153,27 +158,90 @@ fn load_segments(
 
 /// Applies the log in the order of its timestamps. Gives the newest timestamp.
 fn replay(store: &Store, snapshots: &mut HashMap<u64, Snapshot>) -> Result<u64, MilvusError> {
-    let mut newest = 0;
-    let mut refused = None;
     let path = store.catalog_path();
+    let mut replay = Replay {
+        snapshots,
+        path: &path,
+        record: None,
+        refused: None,
+    };
+    let mut newest = 0;
     store.scan(Table::Log, |key, value| {
-        let (collection, timestamp) = split_key(store, key)?;
-        newest = newest.max(timestamp);
-        let Some(snapshot) = snapshots.get_mut(&collection) else {
+        // The values of one record follow each other.
+        let (key, number) = match key.split_last_chunk::<4>() {
+            Some((key, number)) if key.len() == 16 => (key, u32::from_be_bytes(*number)),
+            _ => (key, 0),
+        };
+        let place = split_key(store, key)?;
+        newest = newest.max(place.1);
+        replay.add(place, number, value)
+    })?;
+    replay.apply()?;
+    replay.refused.map_or(Ok(newest), Err)
+}
+
+/// Puts the values of records together and applies them.
+struct Replay<'a> {
+    snapshots: &'a mut HashMap<u64, Snapshot>,
+    path: &'a Path,
+    record: Option<Record>,
+    refused: Option<MilvusError>,
+}
+
+struct Record {
+    collection: u64,
+    timestamp: u64,
+    values: u32,
+    bytes: AlignedBuffer,
+}
+
+impl Replay<'_> {
+    fn add(
+        &mut self,
+        (collection, timestamp): (u64, u64),
+        number: u32,
+        value: &[u8],
+    ) -> Result<(), StorageError> {
+        if number == 0 {
+            self.apply()?;
+            self.record = Some(Record {
+                collection,
+                timestamp,
+                values: 0,
+                bytes: AlignedBuffer::default(),
+            });
+        }
+        let fits = |record: &&mut Record| {
+            (record.collection, record.timestamp, record.values) == (collection, timestamp, number)
+        };
+        let Some(record) = self.record.as_mut().filter(fits) else {
+            let place = format!("log record {timestamp} of collection {collection}");
+            let detail = format!("value {number} doesn't follow the one before");
+            return Err(StorageError::corrupt(self.path, place, detail));
+        };
+        record.values += 1;
+        record.bytes.extend(value);
+        Ok(())
+    }
+
+    /// Applies the record that is complete now.
+    fn apply(&mut self) -> Result<(), StorageError> {
+        let Some(mut record) = self.record.take() else {
             return Ok(());
         };
-        for part in decode_record(
-            &aligned_copy(value),
-            &path,
-            &format!("log record {timestamp} of collection {collection}"),
-        )? {
+        let (collection, timestamp) = (record.collection, record.timestamp);
+        let Some(snapshot) = self.snapshots.get_mut(&collection) else {
+            return Ok(());
+        };
+        let length = record.bytes.len();
+        let place = format!("log record {timestamp} of collection {collection}");
+        for part in decode_record(&record.bytes.take(), self.path, &place)? {
             if let Err(error) = apply_part(snapshot, &part) {
-                refused.get_or_insert(error);
+                self.refused.get_or_insert(error);
             }
         }
         snapshot.timestamp = timestamp;
-        snapshot.log_bytes += value.len();
+        snapshot.log_bytes += length;
         Ok(())
-    })?;
-    refused.map_or(Ok(newest), Err)
+    }
 }

@@ -3,9 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
-use super::clock::oldest_alive;
 use super::keys::{Key, Keys, key_column};
-use super::segment::timestamp_values;
 use super::{SegmentView, Snapshot};
 use crate::catalog::{CollectionRecord, FieldRecord};
 use crate::column::{Bitmap, Column, ColumnBuilder, ColumnType, Columns, Value};
@@ -102,14 +100,10 @@ pub(crate) struct RowAddress {
 
 impl Reader {
     pub(crate) fn new(snapshot: Arc<Snapshot>, partitions: Vec<u64>, now: u64) -> Self {
-        let oldest = snapshot
-            .record
-            .ttl_seconds()
-            .map_or(0, |seconds| oldest_alive(now, seconds));
         Self {
+            oldest: snapshot.oldest_alive(now),
             snapshot,
             partitions,
-            oldest,
         }
     }
 
@@ -175,14 +169,7 @@ impl Reader {
     ) -> Result<Bitmap, MilvusError> {
         let mut rows = view.alive_rows();
         if self.oldest > 0 {
-            let column = view.segment.timestamps()?;
-            let times = timestamp_values(&column);
-            let young = Bitmap::from_fn(view.segment.rows(), |row| {
-                times
-                    .get(row)
-                    .is_some_and(|time| *time as u64 >= self.oldest)
-            });
-            rows.intersect(&young);
+            rows.intersect(&view.segment.young_rows(self.oldest)?);
         }
         if let Some(filter) = filter
             && !rows.none()

@@ -3,11 +3,11 @@
 //! The same type for both, so that every read is written once. Columns of a file are checked and viewed at their first use and kept.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::keys::Keys;
 use crate::catalog::{DefaultValue, FieldRecord, TIMESTAMP_FIELD};
-use crate::column::{Column, ColumnType, Value, Values};
+use crate::column::{Bitmap, Column, ColumnType, Value, Values};
 use crate::error::{MilvusError, MilvusErrorKind};
 use crate::storage::ImageReader;
 
@@ -21,7 +21,12 @@ pub(crate) struct Segment {
     file: Option<ImageReader>,
     /// Columns in memory, or those of the file that were read so far.
     columns: Mutex<HashMap<i64, Column>>,
+    /// See [`Segment::ages_at`].
+    ages_at: OnceLock<u64>,
 }
+
+/// A segment with more than one in so many rows deleted, or outlived, is written anew.
+pub(crate) const WASTED_SHARE: usize = 5;
 
 impl Segment {
     /// Rows in memory. `columns` are sorted by the primary key.
@@ -33,6 +38,7 @@ impl Segment {
             bytes,
             file: None,
             columns: Mutex::new(columns.into_iter().collect()),
+            ages_at: OnceLock::new(),
         }
     }
 
@@ -44,6 +50,7 @@ impl Segment {
             bytes,
             file: Some(file),
             columns: Mutex::default(),
+            ages_at: OnceLock::new(),
         }
     }
 
@@ -106,6 +113,32 @@ impl Segment {
                 format!("segment {:016x} has no timestamps", self.id),
             )
         })
+    }
+
+    /// The rows that are at least as young as `oldest`.
+    pub(crate) fn young_rows(&self, oldest: u64) -> Result<Bitmap, MilvusError> {
+        let column = self.timestamps()?;
+        let times = timestamp_values(&column);
+        Ok(Bitmap::from_fn(self.rows, |row| {
+            times.get(row).is_some_and(|time| *time as u64 >= oldest)
+        }))
+    }
+
+    /// When rows must be younger than this timestamp to be alive, more than one in [`WASTED_SHARE`] is not. Found out once, so that it
+    /// may be asked for after each write.
+    pub(crate) fn ages_at(&self) -> Result<u64, MilvusError> {
+        if let Some(known) = self.ages_at.get() {
+            return Ok(*known);
+        }
+        let column = self.timestamps()?;
+        let mut times: Vec<i64> = timestamp_values(&column).to_vec();
+        let place = times.len() / WASTED_SHARE;
+        let found = match times.get(place) {
+            // No row is wasted.
+            None => u64::MAX,
+            Some(_) => (*times.select_nth_unstable(place).1 as u64).saturating_add(1),
+        };
+        Ok(*self.ages_at.get_or_init(|| found))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Segment;
+use super::clock::oldest_alive;
 use crate::catalog::{Catalog, CollectionRecord, FieldRecord};
 use crate::column::{Bitmap, Values};
 use crate::error::MilvusError;
@@ -33,6 +34,22 @@ impl SegmentView {
     /// Rows that are not deleted.
     pub(crate) fn alive(&self) -> usize {
         self.segment.rows() - self.deleted.as_ref().map_or(0, |deleted| deleted.count())
+    }
+
+    /// The same rows without those older than `oldest`, which count as deleted then.
+    pub(crate) fn without_older(&self, oldest: u64) -> Result<Self, MilvusError> {
+        let mut outlived = self.segment.young_rows(oldest)?;
+        outlived.invert();
+        if outlived.none() {
+            return Ok(self.clone());
+        }
+        if let Some(deleted) = &self.deleted {
+            outlived.union(deleted);
+        }
+        Ok(Self {
+            deleted: Some(Arc::new(outlived)),
+            ..self.clone()
+        })
     }
 
     /// The set of rows that are not deleted.
@@ -91,6 +108,12 @@ impl Snapshot {
             log_bytes: 0,
             statistics: Mutex::default(),
         }
+    }
+
+    /// The lowest timestamp that a row may have to be alive at `now`; 0 when rows live for ever.
+    pub(crate) fn oldest_alive(&self, now: u64) -> u64 {
+        let lifetime = self.record.ttl_seconds();
+        lifetime.map_or(0, |seconds| oldest_alive(now, seconds))
     }
 
     /// All segments of some partitions.

@@ -65,6 +65,12 @@ fn run<R: Send + 'static>(
 }
 
 fn create(engine: &Engine) -> Result<(), MilvusError> {
+    create_with(engine, &[])
+}
+
+fn create_with(engine: &Engine, properties: &[(&str, &str)]) -> Result<(), MilvusError> {
+    let property = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let properties = properties.iter().map(property).collect();
     run(engine, |draft| {
         let created = draft.clock.next();
         let database = draft.catalog().database("")?.id;
@@ -90,7 +96,7 @@ fn create(engine: &Engine) -> Result<(), MilvusError> {
             enable_dynamic_field: false,
             consistency_level: 0,
             shards: 1,
-            properties: BTreeMap::new(),
+            properties,
             partitions: vec![PartitionRecord {
                 id: partition,
                 name: "_default".to_owned(),
@@ -113,6 +119,8 @@ enum Request {
     Upsert(Vec<i64>, i64),
     Delete(Vec<i64>),
     Flush,
+    /// For collections whose rows live for an hour.
+    AnHourPasses,
 }
 
 /// Key and value of every row.
@@ -125,6 +133,7 @@ impl Request {
             Self::Upsert(keys, value) => model.extend(keys.iter().map(|key| (*key, *value))),
             Self::Delete(keys) => model.retain(|key, _| !keys.contains(key)),
             Self::Flush => {}
+            Self::AnHourPasses => model.clear(),
         }
     }
 
@@ -165,8 +174,19 @@ impl Request {
                 })
             }
             Self::Flush => flush(engine, record.id),
+            Self::AnHourPasses => {
+                let_pass(engine, 3601);
+                Ok(())
+            }
         }
     }
+}
+
+const HOUR: (&str, &str) = ("collection.ttl.seconds", "3600");
+
+/// Brings the engine's time forward, so that nobody has to wait for rows to grow old.
+fn let_pass(engine: &Engine, seconds: u64) {
+    engine.clock().reserve((seconds * 1000) << 18);
 }
 
 fn columns(keys: &[i64], value: Option<i64>) -> Vec<(String, Column)> {
@@ -225,6 +245,8 @@ fn script() -> Vec<Request> {
     vec![
         Request::Insert((0..20).collect()),
         Request::Insert((20..25).collect()),
+        // Large enough to be cut into two values of the log.
+        Request::Insert((100..1000).collect()),
         Request::Delete(vec![3, 21, 99]),
         Request::Flush,
         Request::Upsert(vec![5, 6, 30], 7),
@@ -250,19 +272,31 @@ fn explains(requests: &[(Request, bool)], found: &Model) -> bool {
 }
 
 fn crash_at(fault: Fault, at: u64, seed: u64) -> bool {
+    crash_in(script(), &[], fault, at, seed)
+}
+
+/// Runs `script` with a fault at one operation, and finds all acknowledged requests after a restart.
+fn crash_in(
+    script: Vec<Request>,
+    properties: &[(&str, &str)],
+    fault: Fault,
+    at: u64,
+    seed: u64,
+) -> bool {
     let disk = Arc::new(SimulatedDisk::new(fault, at));
     let mut done = Vec::new();
-    let mut created = false;
+    let (mut created, mut latest) = (false, 0);
     if let Ok(engine) = start(&disk) {
-        created = create(&engine).is_ok();
+        created = create_with(&engine, properties).is_ok();
         if created {
-            for request in script() {
+            for request in script {
                 let acknowledged = request.run(&engine).is_ok();
                 done.push((request, acknowledged));
             }
             // Reads go on whatever the disk does, and never show what was refused with certainty of being refused.
             read(&engine).unwrap();
         }
+        latest = engine.clock().latest();
     }
     let mut random = fastrand::Rng::with_seed(seed);
     let after = match fault {
@@ -271,6 +305,9 @@ fn crash_at(fault: Fault, at: u64, seed: u64) -> bool {
     };
     let engine =
         start(&Arc::new(after)).unwrap_or_else(|error| panic!("{fault:?} at {at}: {error}"));
+    // Time doesn't go back at a crash.
+    let behind = latest.saturating_sub(engine.clock().latest());
+    engine.clock().reserve(behind);
     match read(&engine) {
         Ok(found) => assert!(
             explains(&done, &found),
@@ -313,6 +350,40 @@ fn any_write_may_be_torn_by_a_power_loss() {
     assert!(at > 30, "the script has {at} operations");
 }
 
+/// As above, with rows that a flush and a compaction leave behind because they outlived their TTL.
+fn outlive(fault: Fault) {
+    let script = || {
+        vec![
+            Request::Insert((0..20).collect()),
+            Request::Flush,
+            Request::Insert((20..25).collect()),
+            Request::AnHourPasses,
+            Request::Upsert(vec![1, 31], 7),
+            Request::Flush,
+        ]
+    };
+    let mut at = 1;
+    while crash_in(script(), &[HOUR], fault, at, at) {
+        at += 1;
+    }
+    assert!(at > 30, "the script has {at} operations");
+}
+
+#[test]
+fn rows_that_outlive_their_ttl_go_whole_when_any_operation_fails() {
+    outlive(Fault::Once);
+}
+
+#[test]
+fn rows_that_outlive_their_ttl_go_whole_when_the_power_goes() {
+    outlive(Fault::PowerLoss);
+}
+
+#[test]
+fn rows_that_outlive_their_ttl_go_whole_when_a_write_is_torn() {
+    outlive(Fault::TornWrite);
+}
+
 #[test]
 fn a_full_disk_refuses_writes_and_reads_go_on() {
     let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
@@ -337,6 +408,38 @@ fn a_full_disk_refuses_writes_and_reads_go_on() {
     assert_eq!(engine.store().health(), Health::Good);
     drop(engine);
     assert_eq!(read(&start(&disk).unwrap()).unwrap().len(), 20);
+}
+
+/// What a full disk refuses is refused for certain, whenever it fills up, and nothing else is.
+#[test]
+fn the_disk_may_fill_up_at_any_operation() {
+    for at in 1.. {
+        let disk = Arc::new(SimulatedDisk::new(Fault::Full, at));
+        let Some(engine) = start(&disk).ok().filter(|engine| create(engine).is_ok()) else {
+            // Too early: there is no collection to write to.
+            continue;
+        };
+        let mut model = Model::new();
+        for request in script() {
+            match request.run(&engine) {
+                Ok(()) => request.apply(&mut model),
+                Err(error) => assert!(error.retriable, "full at {at}: {error}"),
+            }
+            assert_eq!(read(&engine).unwrap(), model, "full at {at}");
+        }
+        if disk.operations() < at {
+            // It did not fill up before the end.
+            break;
+        }
+        disk.set_full(false);
+        for request in [Request::Insert(vec![2000]), Request::Flush] {
+            request.run(&engine).unwrap();
+            request.apply(&mut model);
+        }
+        assert_eq!(engine.store().health(), Health::Good, "full at {at}");
+        drop(engine);
+        assert_eq!(read(&start(&disk).unwrap()).unwrap(), model, "full at {at}");
+    }
 }
 
 /// Damage in any block of a segment file: an error that names the file, or the right rows, and never a panic. (Every bit of an image is tried below, in the tests of storage.)
@@ -460,12 +563,14 @@ fn a_flipped_bit_in_the_catalog_is_an_error_or_changes_nothing() {
     let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
     let engine = start(&disk).unwrap();
     create(&engine).unwrap();
-    Request::Insert((0..5).collect()).run(&engine).unwrap();
+    Request::Insert((0..1000).collect()).run(&engine).unwrap();
     let expected = read(&engine).unwrap();
     drop(engine);
     let [(path, length)] = disk.files("catalog.redb").try_into().unwrap();
     let mut refused = 0;
-    for at in (0..length).step_by(length / 150) {
+    // In each page of the file, and in each of them at another place.
+    for page in 0..length / 4096 {
+        let at = page * 4096 + page * 97 % 4096;
         match start(&Arc::new(disk.with_flip(&path, at))).and_then(|engine| read(&engine)) {
             Ok(found) => assert_eq!(found, expected, "byte {at}"),
             Err(error) => {

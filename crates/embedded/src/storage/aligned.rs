@@ -7,9 +7,44 @@ use bytes::Bytes;
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
-struct AlignedBuffer {
+/// Bytes that start on a 64-byte boundary and may grow.
+#[derive(Default)]
+pub(crate) struct AlignedBuffer {
     lines: Vec<Line>,
     length: usize,
+}
+
+impl AlignedBuffer {
+    /// Appends.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        let used = self.length % 64;
+        let fits = if used == 0 {
+            0
+        } else {
+            bytes.len().min(64 - used)
+        };
+        let (head, rest) = bytes.split_at(fits);
+        if let Some(line) = self.lines.last_mut() {
+            line.0[used..used + fits].copy_from_slice(head);
+        }
+        self.lines.reserve(rest.len().div_ceil(64));
+        for piece in rest.chunks(64) {
+            let mut line = Line([0; 64]);
+            line.0[..piece.len()].copy_from_slice(piece);
+            self.lines.push(line);
+        }
+        self.length += bytes.len();
+    }
+
+    /// Number of bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The bytes, and an empty buffer in their place.
+    pub(crate) fn take(&mut self) -> Bytes {
+        Bytes::from_owner(std::mem::take(self))
+    }
 }
 
 impl AsRef<[u8]> for AlignedBuffer {
@@ -22,16 +57,9 @@ impl AsRef<[u8]> for AlignedBuffer {
 
 /// Copies `bytes` to a buffer that starts on a 64-byte boundary.
 pub(crate) fn aligned_copy(bytes: &[u8]) -> Bytes {
-    let mut lines = Vec::with_capacity(bytes.len().div_ceil(64));
-    for piece in bytes.chunks(64) {
-        let mut line = Line([0; 64]);
-        line.0[..piece.len()].copy_from_slice(piece);
-        lines.push(line);
-    }
-    Bytes::from_owner(AlignedBuffer {
-        lines,
-        length: bytes.len(),
-    })
+    let mut buffer = AlignedBuffer::default();
+    buffer.extend(bytes);
+    buffer.take()
 }
 
 #[cfg(test)]
@@ -46,6 +74,13 @@ mod tests {
             assert_eq!(copy, source);
             if length > 0 {
                 assert_eq!(copy.as_ptr() as usize % 64, 0);
+            }
+            for cut in [0, 1, 64, 65, 400].map(|cut: usize| cut.min(length)) {
+                let mut buffer = AlignedBuffer::default();
+                buffer.extend(&source[..cut]);
+                buffer.extend(&source[cut..]);
+                assert_eq!(buffer.len(), length);
+                assert_eq!(buffer.take(), source, "cut at {cut}");
             }
         }
     }

@@ -1,4 +1,5 @@
-//! A simulated disk for tests: it forgets what was not synced when the power goes, tears writes, fails any one operation, or is full.
+//! A simulated disk for tests: it forgets what was not synced when the power goes (bytes of files, and names of folders), tears writes, fails
+//! any one operation, or is full.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,6 +21,8 @@ pub(crate) enum Fault {
     PowerLoss,
     /// As power loss, and if it is a write, its first half is on the disk.
     TornWrite,
+    /// The disk is full from then on, as after [`SimulatedDisk::set_full`].
+    Full,
 }
 
 #[derive(Debug)]
@@ -42,6 +45,10 @@ impl Faults {
         self.countdown
             .store(before.saturating_sub(1), Ordering::SeqCst);
         if before != 1 {
+            return Ok(false);
+        }
+        if self.fault == Fault::Full {
+            self.full.store(true, Ordering::SeqCst);
             return Ok(false);
         }
         self.dead.store(self.fault != Fault::Once, Ordering::SeqCst);
@@ -93,12 +100,12 @@ impl SimulatedFile {
     }
 
     fn change(&self, change: Pending) -> io::Result<()> {
+        let torn = self.faults.check()?;
         if self.faults.full.load(Ordering::SeqCst)
             && !matches!(change, Pending::Length(length) if length <= self.content().current.len())
         {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
-        let torn = self.faults.check()?;
         let mut content = self.content();
         let change = match change {
             Pending::Write(offset, bytes) if torn => {
@@ -149,10 +156,14 @@ impl RandomAccessFile for SimulatedFile {
     }
 }
 
+type Files = BTreeMap<PathBuf, Arc<SimulatedFile>>;
+
 /// The disk.
 #[derive(Debug)]
 pub(crate) struct SimulatedDisk {
-    files: Mutex<BTreeMap<PathBuf, Arc<SimulatedFile>>>,
+    files: Mutex<Files>,
+    /// The files by the names that their folders had when they were last synced.
+    synced_names: Mutex<Files>,
     faults: Arc<Faults>,
 }
 
@@ -168,6 +179,7 @@ impl SimulatedDisk {
         };
         Self {
             files: Mutex::default(),
+            synced_names: Mutex::default(),
             faults: Arc::new(faults),
         }
     }
@@ -182,10 +194,25 @@ impl SimulatedDisk {
         self.faults.full.store(full, Ordering::SeqCst);
     }
 
-    /// The disk as the next start finds it: what was synced, and of what was not, whatever `choose` keeps (it is asked for each write).
+    fn lock(files: &Mutex<Files>) -> MutexGuard<'_, Files> {
+        files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The disk as the next start finds it: what was synced, and of what was not, whatever `choose` keeps (it is asked for each write, and for
+    /// each name that was given or taken away).
     pub(crate) fn after_power_loss(&self, mut choose: impl FnMut() -> bool) -> Self {
         let fresh = Self::new(Fault::Once, 0);
-        for (path, file) in &*self.files.lock().unwrap_or_else(PoisonError::into_inner) {
+        let (now, synced) = (Self::lock(&self.files), Self::lock(&self.synced_names));
+        let paths: std::collections::BTreeSet<&PathBuf> = now.keys().chain(synced.keys()).collect();
+        for path in paths {
+            let (new, old) = (now.get(path), synced.get(path));
+            let is_settled = match (new, old) {
+                (Some(new), Some(old)) => Arc::ptr_eq(new, old),
+                _ => false,
+            };
+            let Some(file) = (if is_settled || choose() { new } else { old }) else {
+                continue;
+            };
             let content = file.content();
             let mut kept = content.durable.clone();
             content
@@ -195,16 +222,30 @@ impl SimulatedDisk {
                 .for_each(|pending| pending.apply(&mut kept));
             fresh.put(path, kept);
         }
+        fresh.sync_names(|_| true);
+        drop((now, synced));
         fresh
     }
 
     /// The disk as it is, without faults.
     pub(crate) fn healed(&self) -> Self {
         let fresh = Self::new(Fault::Once, 0);
-        for (path, file) in &*self.files.lock().unwrap_or_else(PoisonError::into_inner) {
+        for (path, file) in &*Self::lock(&self.files) {
             fresh.put(path, file.content().current.clone());
         }
+        fresh.sync_names(|_| true);
         fresh
+    }
+
+    /// Makes the names of the files that are `chosen` durable, and their absence.
+    fn sync_names(&self, chosen: impl Fn(&Path) -> bool) {
+        let mut synced = Self::lock(&self.synced_names);
+        synced.retain(|path, _| !chosen(path));
+        for (path, file) in &*Self::lock(&self.files) {
+            if chosen(path) {
+                synced.insert(path.clone(), Arc::clone(file));
+            }
+        }
     }
 
     fn put(&self, path: &Path, bytes: Vec<u8>) {
@@ -311,7 +352,9 @@ impl FileSystem for SimulatedDisk {
         Ok(())
     }
 
-    fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
-        self.faults.check().map(drop)
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.faults.check()?;
+        self.sync_names(|path| path.parent() == Some(folder));
+        Ok(())
     }
 }

@@ -18,13 +18,13 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use aligned::aligned_copy;
+pub(crate) use aligned::{AlignedBuffer, aligned_copy};
 pub use error::StorageError;
 pub(crate) use filesystem::{DiskFileSystem, FileSystem};
 pub(crate) use image::{ImageReader, element_from_code, encode_image};
 pub use lock::LockHolder;
 pub(crate) use memory::MemoryFileSystem;
-pub(crate) use record::{LogPart, decode_record, encode_record};
+pub(crate) use record::{LogPart, cut_record, decode_record, encode_record, record_key};
 pub(crate) use store::{Health, Store, Table, Write};
 
 /// How much a reply to a write promises.

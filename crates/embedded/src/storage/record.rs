@@ -1,4 +1,5 @@
-//! Log records: what one request changes, as one value of the log. All of it or nothing is there after a crash, because it is one value.
+//! Log records: what one request changes. A large one is cut into several values of the log; all of it or nothing is there after a
+//! crash, because one transaction holds them all.
 
 use std::path::Path;
 
@@ -13,6 +14,13 @@ const VERSION: u32 = 1;
 const PART_HEADER: usize = 64;
 const KIND_ROWS: u32 = 1;
 const KIND_DELETION: u32 = 2;
+/// The catalog keeps a value in a page of its own whose size is a power of two, and writes the whole page. A record of 590 KB would
+/// so write 1 MiB; cut into values that fill their pages it writes 592 KiB. What is left below this stays one value.
+const SMALLEST_CUT: usize = 32 << 10;
+/// As above; bounds the buffer through which values go.
+const LARGEST_CUT: usize = 1 << 20;
+/// What a page holds besides its value: a header, the key, two offsets. Measured: 32 bytes.
+const PAGE_OVERHEAD: usize = 64;
 
 /// One step of a request. Steps apply in order.
 #[derive(Debug, Clone)]
@@ -68,6 +76,50 @@ pub(crate) fn encode_record(parts: &[LogPart]) -> Vec<Bytes> {
         pieces.push(Bytes::from(vec![0; length.next_multiple_of(64) - length]));
     }
     pieces
+}
+
+/// Cuts a record into the values that the log keeps, in their order. Nothing is copied.
+pub(crate) fn cut_record(record: Vec<Bytes>) -> Vec<Vec<Bytes>> {
+    let mut left: usize = record.iter().map(Bytes::len).sum();
+    let mut pieces = record.into_iter();
+    let mut next = Bytes::new();
+    let mut values = Vec::new();
+    while left > 0 {
+        let mut missing = value_length(left);
+        left -= missing;
+        let mut value = Vec::new();
+        while missing > 0 {
+            if next.is_empty() {
+                // There are as many bytes as were counted.
+                let Some(piece) = pieces.next() else { break };
+                next = piece;
+                continue;
+            }
+            let part = next.split_to(missing.min(next.len()));
+            missing -= part.len();
+            value.push(part);
+        }
+        values.push(value);
+    }
+    values
+}
+
+/// Length of the next value of a record of which so many bytes are left.
+fn value_length(left: usize) -> usize {
+    if left + PAGE_OVERHEAD <= SMALLEST_CUT {
+        return left;
+    }
+    let page = 1usize << (left + PAGE_OVERHEAD).ilog2();
+    page.min(LARGEST_CUT) - PAGE_OVERHEAD
+}
+
+/// The key of a value of a record: collection and timestamp, and for all but the first value which one it is.
+pub(crate) fn record_key(collection: u64, timestamp: u64, value: u32) -> Vec<u8> {
+    let mut key = [collection.to_be_bytes(), timestamp.to_be_bytes()].concat();
+    if value > 0 {
+        key.extend_from_slice(&value.to_be_bytes());
+    }
+    key
 }
 
 /// Reads a record back. `bytes` start on a 64-byte boundary, the columns share them. `path` and `place` are named in errors.

@@ -7,7 +7,7 @@ mod database;
 mod segments;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -21,7 +21,10 @@ use super::lock::FolderLock;
 use super::{Durability, StorageError};
 
 /// The version of `docs/embedded-format.md` that this program writes.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
+
+/// The scratch buffer is kept from one commit to the next up to this size, which every value of the log fits into.
+const KEPT_BUFFER: usize = 1 << 20;
 
 /// The tables of `catalog.redb`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +89,8 @@ struct Inner {
     database: Option<Database>,
     sequence: u64,
     health: Health,
+    /// Through which values of several pieces go to redb.
+    buffer: Vec<u8>,
 }
 
 /// The files of one open database.
@@ -97,6 +102,8 @@ pub(crate) struct Store {
     file_health: Arc<FileHealth>,
     inner: Mutex<Inner>,
     unsynced: AtomicBool,
+    /// The version of the format that the files have.
+    format: AtomicU32,
     pub(super) folder_lock: Option<FolderLock>,
 }
 
@@ -136,8 +143,10 @@ impl Store {
                 database: Some(database),
                 sequence: 0,
                 health: Health::Good,
+                buffer: Vec::new(),
             }),
             unsynced: AtomicBool::new(false),
+            format: AtomicU32::new(FORMAT_VERSION),
             folder_lock: lock,
         };
         store.read_meta()?;
@@ -168,9 +177,10 @@ impl Store {
                 found,
                 supported: FORMAT_VERSION,
             }),
-            Some(_) => {
+            Some(found) => {
                 let sequence = self.get(Table::Meta, b"sequence")?;
                 self.lock().sequence = sequence.map_or(0, |bytes| u64_at(&bytes, 0));
+                self.format.store(found, Ordering::Release);
                 Ok(())
             }
         }
@@ -178,6 +188,23 @@ impl Store {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The version of the format that the files have.
+    pub(crate) fn format(&self) -> u32 {
+        self.format.load(Ordering::Acquire)
+    }
+
+    /// What brings files of an older format to the current one; `None` when they have it.
+    pub(crate) fn upgrade(&self) -> Option<Write> {
+        let version = Bytes::copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        let write = Write::Put(Table::Meta, b"version".to_vec(), vec![version]);
+        (self.format() < FORMAT_VERSION).then_some(write)
+    }
+
+    /// [`Store::upgrade`] is committed.
+    pub(crate) fn set_upgraded(&self) {
+        self.format.store(FORMAT_VERSION, Ordering::Release);
     }
 
     pub(crate) fn durability(&self) -> Durability {
@@ -218,11 +245,21 @@ impl Store {
     fn commit_with(&self, writes: &[Write], immediate: bool) -> Result<(), StorageError> {
         let mut inner = self.lock();
         self.recover(&mut inner, true)?;
-        let next = inner.sequence + 1;
-        let Some(database) = &inner.database else {
+        let Inner {
+            database: Some(database),
+            sequence,
+            buffer,
+            ..
+        } = &mut *inner
+        else {
             return Err(self.not_applied("the catalog is closed"));
         };
-        match transact(database, writes, next, immediate) {
+        let next = *sequence + 1;
+        let outcome = transact(database, writes, next, immediate, buffer);
+        if buffer.capacity() > KEPT_BUFFER {
+            *buffer = Vec::new();
+        }
+        match outcome {
             Ok(()) => {
                 inner.sequence = next;
                 self.unsynced.store(!immediate, Ordering::Release);

@@ -157,3 +157,85 @@ fn the_worker_flushes_and_compacts_by_itself() {
     drop(engine);
     assert_eq!(read(&start(&disk).unwrap()).unwrap().len(), 10_000);
 }
+
+fn stored_rows(engine: &Engine) -> Vec<usize> {
+    let state = engine.state();
+    let snapshots = state.collections.values();
+    let views = snapshots.flat_map(|snapshot| snapshot.segments());
+    views.map(|view| view.segment.rows()).collect()
+}
+
+#[test]
+fn rows_that_outlived_their_ttl_leave_the_files_by_compaction() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start(&disk).unwrap();
+    create_with(&engine, &[HOUR]).unwrap();
+    Request::Insert((0..700).collect()).run(&engine).unwrap();
+    let_pass(&engine, 3000);
+    Request::Insert((700..1000).collect()).run(&engine).unwrap();
+    Request::Flush.run(&engine).unwrap();
+    assert_eq!(stored_rows(&engine), [1000]);
+    let [(_, length)] = disk.files(".seg").try_into().unwrap();
+    let_pass(&engine, 1000);
+    assert_eq!(read(&engine).unwrap().len(), 300);
+    // A key that was written anew is as young as its last row.
+    Request::Upsert(vec![1, 2], 5).run(&engine).unwrap();
+    Request::Flush.run(&engine).unwrap();
+    let expected = read(&engine).unwrap();
+    assert_eq!(expected.len(), 302);
+    assert_eq!(stored_rows(&engine).iter().sum::<usize>(), 302);
+    let left: usize = disk.files(".seg").iter().map(|(_, length)| length).sum();
+    assert!(left < length / 2, "{left} of {length} bytes");
+    drop(engine);
+    let engine = start(&disk).unwrap();
+    assert_eq!(read(&engine).unwrap(), expected);
+    let_pass(&engine, 4000);
+    Request::Flush.run(&engine).unwrap();
+    assert!(disk.files(".seg").is_empty());
+    assert_eq!(read(&engine).unwrap().len(), 0);
+}
+
+#[test]
+fn a_flush_leaves_rows_behind_that_outlived_their_ttl() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start(&disk).unwrap();
+    create_with(&engine, &[HOUR]).unwrap();
+    Request::Insert((0..100).collect()).run(&engine).unwrap();
+    let_pass(&engine, 4000);
+    Request::Insert((100..120).collect()).run(&engine).unwrap();
+    Request::Flush.run(&engine).unwrap();
+    assert_eq!(stored_rows(&engine), [20]);
+    drop(engine);
+    assert_eq!(read(&start(&disk).unwrap()).unwrap().len(), 20);
+}
+
+/// Nobody writes and nobody asks: time alone makes the worker look.
+#[test]
+fn the_worker_finds_rows_that_outlived_their_ttl() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let store = Store::open(
+        Arc::clone(&disk) as Arc<dyn FileSystem>,
+        Path::new("test.db"),
+        Durability::Full,
+        false,
+    );
+    let engine = Engine::start(store.unwrap(), true).unwrap();
+    create_with(&engine, &[HOUR]).unwrap();
+    Request::Insert((0..100).collect()).run(&engine).unwrap();
+    Request::Flush.run(&engine).unwrap();
+    Request::Insert((100..150).collect()).run(&engine).unwrap();
+    assert_eq!(stored_rows(&engine).iter().sum::<usize>(), 150);
+    let_pass(&engine, 4000);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !stored_rows(&engine).is_empty() || !disk.files(".seg").is_empty() {
+        assert!(std::time::Instant::now() < deadline, "the rows stay");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let log: usize = engine
+        .state()
+        .collections
+        .values()
+        .map(|snapshot| snapshot.log_bytes)
+        .sum();
+    assert_eq!(log, 0);
+}

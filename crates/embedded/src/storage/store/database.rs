@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use redb::{Database, ReadableDatabase};
 
 use super::{FORMAT_VERSION, Table, Write};
@@ -15,7 +14,7 @@ use crate::storage::backend::{CatalogFile, FileHealth};
 use crate::storage::filesystem::FileSystem;
 
 /// Pages that redb keeps. The log is written once and read only at open, so more would only take memory from the segments' pages.
-const CACHE_BYTES: usize = 64 << 20;
+const CACHE_BYTES: usize = 8 << 20;
 
 pub(super) fn open_database(
     filesystem: &dyn FileSystem,
@@ -117,11 +116,13 @@ fn catalog_error(path: &Path, error: redb::Error) -> StorageError {
     }
 }
 
+/// Applies all of `writes` and commits. `buffer` is scratch memory.
 pub(super) fn transact(
     database: &Database,
     writes: &[Write],
     sequence: u64,
     immediate: bool,
+    buffer: &mut Vec<u8>,
 ) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(if immediate {
@@ -136,14 +137,11 @@ pub(super) fn transact(
                 match pieces.as_slice() {
                     [one] => drop(rows.insert(key.as_slice(), &one[..])?),
                     many => {
-                        let mut value =
-                            rows.insert_reserve(key.as_slice(), many.iter().map(Bytes::len).sum())?;
-                        let mut rest = value.as_mut();
-                        for piece in many {
-                            let (place, after) = rest.split_at_mut(piece.len());
-                            place.copy_from_slice(piece);
-                            rest = after;
-                        }
+                        // One copy in memory that is used again and again; `insert_reserve` would fill a new page with zeros twice first.
+                        buffer.clear();
+                        many.iter()
+                            .for_each(|piece| buffer.extend_from_slice(piece));
+                        rows.insert(key.as_slice(), buffer.as_slice())?;
                     }
                 }
             }
