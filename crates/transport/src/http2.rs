@@ -146,9 +146,10 @@ pub(crate) async fn drive(
         {
             on_news(News::Responsive);
         }
-        if polled.is_pending()
-            && !is_going_away
+        if !is_going_away
             && let Poll::Ready(Err(error)) = probe.poll_ready(cx)
+            // With no call in flight the connection ends in the poll that reads the GOAWAY; it was announced all the same.
+            && (polled.is_pending() || (error.is_go_away() && error.is_remote()))
         {
             is_going_away = true;
             gauges.start_draining();
@@ -238,5 +239,57 @@ async fn await_pong(
             },
             () = tokio::time::sleep(next - silence) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// What the driver tells of a server that does so, all of it before the driver is polled for the first time.
+    async fn news_of(says_farewell: bool) -> (Vec<News>, End) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let stream = Stream::tcp(stream);
+        let first_bytes = stream.first_bytes();
+        let (sender, connection) = handshake(stream).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let mut server = h2::server::handshake(accepted).await.unwrap();
+        if says_farewell {
+            server.abrupt_shutdown(Reason::NO_ERROR);
+            assert!(server.accept().await.is_none());
+        }
+        drop(server);
+        let gauges = Arc::new(Gauges::new(Arc::default()));
+        let keepalive = Keepalive::none_within(Duration::from_secs(60));
+        let heard = Mutex::new(Vec::new());
+        let end = drive(connection, sender, gauges, first_bytes, keepalive, |news| {
+            heard.lock().unwrap().push(news);
+        })
+        .await;
+        (heard.into_inner().unwrap(), end)
+    }
+
+    #[tokio::test]
+    async fn a_farewell_is_told_also_when_the_end_comes_with_it() {
+        let (news, end) = news_of(true).await;
+        assert!(
+            matches!(news[..], [News::GoingAway(Some(Reason::NO_ERROR))]),
+            "{news:?}"
+        );
+        assert!(matches!(end, End::Lost(_)), "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_just_ends_was_not_announced() {
+        let (news, end) = news_of(false).await;
+        assert!(news.is_empty(), "{news:?}");
+        assert!(matches!(end, End::Lost(_)), "{end:?}");
     }
 }
