@@ -93,11 +93,15 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Accepted<C> {
         };
         let reading = async {
             let (up, down) = (FrameReader::of_client(), FrameReader::of_server());
-            tokio::join!(
+            let flows = tokio::join!(
                 shared.read(from_client, up, Direction::ToServer),
                 shared.read(from_server, down, Direction::ToClient),
             );
-            // Both ends have ended; the writers deliver what is queued and decide when this connection is over.
+            // Both ends have ended; the writers deliver what is queued and decide when this connection is over. A stalled way
+            // has nothing to deliver.
+            if matches!(flows, (Flow::Stalled, _) | (_, Flow::Stalled)) {
+                opened.connection.end();
+            }
             std::future::pending::<()>().await;
         };
         let writing_to_server = async {
@@ -153,7 +157,7 @@ impl Shared<'_> {
         mut from: ReadHalf<R>,
         mut reader: FrameReader,
         direction: Direction,
-    ) {
+    ) -> Flow {
         let mut highest_stream = 0;
         let mut extra = Duration::ZERO;
         loop {
@@ -178,7 +182,8 @@ impl Shared<'_> {
                         highest_stream = highest_stream.max(frame.stream);
                         if let Flow::Stalled = self.pass(direction, frame, opens_stream, &mut extra)
                         {
-                            return self.discard(from, direction).await;
+                            self.discard(from, direction).await;
+                            return Flow::Stalled;
                         }
                     }
                 }
@@ -187,6 +192,7 @@ impl Shared<'_> {
         let _ = self
             .queue(direction)
             .send(Outgoing::end(self.opened.link.delay() + extra));
+        Flow::On
     }
 
     /// Keeps reading, so that the sender sees a peer that takes everything and does nothing.
