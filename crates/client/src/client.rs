@@ -16,6 +16,11 @@ use crate::error::Result;
 /// The verbs are methods that return requests; see the [crate's introduction](crate).
 #[derive(Clone)]
 pub struct Client {
+    // One count for all of it: a look-up in a registry clones a client, often from many threads at once.
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     connection: Connection,
     memory: Arc<TargetMemory>,
 }
@@ -24,12 +29,14 @@ impl Client {
     /// A client over a connection.
     pub fn new(connection: Connection) -> Self {
         let memory = TargetMemory::of(connection.logical_target());
-        Self { connection, memory }
+        Self {
+            shared: Arc::new(Shared { connection, memory }),
+        }
     }
 
     /// The connection, for its state, its events and calls that have no verb here.
     pub fn connection(&self) -> &Connection {
-        &self.connection
+        &self.shared.connection
     }
 
     /// The same client working in another database. Nothing is sent.
@@ -38,18 +45,20 @@ impl Client {
     /// [`Error::Connection`](crate::Error::Connection) when the name cannot be one.
     pub fn using_database(&self, name: &str) -> Result<Self> {
         Ok(Self {
-            connection: self.connection.with_database(name)?,
-            memory: Arc::clone(&self.memory),
+            shared: Arc::new(Shared {
+                connection: self.connection().with_database(name)?,
+                memory: Arc::clone(&self.shared.memory),
+            }),
         })
     }
 
     /// The database that this client works in; empty for the default one.
     pub fn database(&self) -> &str {
-        self.connection.database()
+        self.connection().database()
     }
 
     pub(crate) fn memory(&self) -> &TargetMemory {
-        &self.memory
+        &self.shared.memory
     }
 }
 
@@ -57,9 +66,9 @@ impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Client")
-            .field("alias", &self.connection.alias())
-            .field("address", &self.connection.address())
-            .field("database", &self.connection.database())
+            .field("alias", &self.connection().alias())
+            .field("address", &self.connection().address())
+            .field("database", &self.connection().database())
             .finish_non_exhaustive()
     }
 }
