@@ -19,7 +19,7 @@ use pyo3::types::{PyCFunction, PyDict, PyList, PyTuple};
 use tokio::task::AbortHandle;
 
 use crate::errors::Failure;
-use crate::runtime;
+use crate::runtime::{self, Owned};
 
 /// Makes the Python value of an answer, once the GIL is there.
 type Answer = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
@@ -147,12 +147,14 @@ fn settle_function(py: Python<'_>) -> PyResult<&Py<PyCFunction>> {
 
 /// Aborts a Rust task when the Python future that stands for it is done: cancelled, or else answered already.
 #[pyclass(frozen, module = "milvus_connections._native")]
-pub(crate) struct Abort(AbortHandle);
+pub(crate) struct Abort(Owned<AbortHandle>);
 
 #[pymethods]
 impl Abort {
     fn __call__(&self, _future: &Bound<'_, PyAny>) {
-        self.0.abort();
+        if let Some(task) = self.0.get() {
+            task.abort();
+        }
     }
 }
 
@@ -190,7 +192,7 @@ where
             answer,
         }));
     });
-    let abort = Abort(task.abort_handle());
+    let abort = Abort(Owned::new(task.abort_handle()));
     waiting.call_method1(pyo3::intern!(py, "add_done_callback"), (abort,))?;
     Ok(waiting)
 }

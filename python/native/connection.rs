@@ -15,7 +15,7 @@ use crate::connections::Known;
 use crate::errors::Failure;
 use crate::parameters::{Place, parameters};
 use crate::run::run;
-use crate::runtime::PerProcess;
+use crate::runtime::{Owned, PerProcess};
 
 /// Where a handle's client comes from.
 #[derive(Clone)]
@@ -33,46 +33,27 @@ enum Source {
 pub(crate) struct Own {
     alias: Arc<str>,
     config: ConnectionConfig,
-    connected: ArcSwap<Connected>,
-}
-
-/// A client and the process that it belongs to.
-struct Connected {
-    process: u32,
-    client: Client,
+    connected: ArcSwap<Owned<Client>>,
 }
 
 impl Own {
     fn new(alias: String, config: ConnectionConfig, client: Client) -> Self {
-        let connected = Connected {
-            process: std::process::id(),
-            client,
-        };
         Self {
             alias: alias.into(),
             config,
-            connected: ArcSwap::from_pointee(connected),
+            connected: ArcSwap::from_pointee(Owned::new(client)),
         }
     }
 
     /// The client, unless it belongs to the process that this one was forked from.
     fn live(&self) -> Option<Client> {
-        let connected = self.connected.load();
-        (connected.process == std::process::id()).then(|| connected.client.clone())
+        self.connected.load().get().cloned()
     }
 
     /// A client of this process, in the place of its parent's.
     async fn connect_anew(&self) -> Result<Client, Failure> {
         let client = connect_unregistered(&self.alias, self.config.clone()).await?;
-        let connected = Connected {
-            process: std::process::id(),
-            client: client.clone(),
-        };
-        let former = self.connected.swap(Arc::new(connected));
-        if former.process != std::process::id() {
-            // The parent's sockets and threads are not ours to speak to.
-            std::mem::forget(former);
-        }
+        self.connected.store(Arc::new(Owned::new(client.clone())));
         Ok(client)
     }
 }

@@ -10,20 +10,15 @@ use tokio::sync::Mutex;
 
 use crate::errors::Failure;
 use crate::run::run;
+use crate::runtime::Owned;
 
 /// The changes of a registry from the moment at which it was made.
 #[pyclass(frozen, module = "milvus_connections._native")]
-pub(crate) struct Events {
-    process: u32,
-    events: Arc<Mutex<RegistryEvents>>,
-}
+pub(crate) struct Events(Owned<Arc<Mutex<RegistryEvents>>>);
 
 impl Events {
     pub(crate) fn new(events: RegistryEvents) -> Self {
-        Self {
-            process: std::process::id(),
-            events: Arc::new(Mutex::new(events)),
-        }
+        Self(Owned::new(Arc::new(Mutex::new(events))))
     }
 }
 
@@ -49,12 +44,11 @@ impl Events {
                 );
             }
         };
-        let is_ours = self.process == std::process::id();
-        let events = Arc::clone(&self.events);
+        let events = self.0.get().cloned();
         run(py, asynchronous, async move {
-            if !is_ours {
+            let Some(events) = events else {
                 return Ok(None);
-            }
+            };
             let next = async { events.lock().await.next().await };
             let event = match patience {
                 Some(patience) => tokio::time::timeout(patience, next).await.unwrap_or(None),

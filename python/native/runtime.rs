@@ -4,6 +4,7 @@
 //! its parent's, whose threads it does not have. Nothing here is ever freed: to free a runtime is to wait for its threads,
 //! which at the end of an interpreter, or in a child, is to wait for ever.
 
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -62,24 +63,53 @@ fn start(id: u32) -> PyResult<Process> {
     })
 }
 
+/// What belongs to the process that made it. A child of a `fork` neither uses nor drops it: to drop a client is to speak to
+/// threads that are not there, and maybe to wait for a lock that one of them held.
+pub(crate) struct Owned<T> {
+    process: u32,
+    value: ManuallyDrop<T>,
+}
+
+impl<T> Owned<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self {
+            process: std::process::id(),
+            value: ManuallyDrop::new(value),
+        }
+    }
+
+    /// The value; `None` in a child.
+    pub(crate) fn get(&self) -> Option<&T> {
+        (self.process == std::process::id()).then_some(&self.value)
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        if self.get().is_some() {
+            // SAFETY: dropped here and nowhere else; nobody sees the value afterwards, `self` is being dropped.
+            unsafe { ManuallyDrop::drop(&mut self.value) }
+        }
+    }
+}
+
 /// A value that a child of a `fork` must not take over from its parent.
-pub(crate) struct PerProcess<T>(Mutex<(u32, T)>);
+pub(crate) struct PerProcess<T>(Mutex<Owned<T>>);
 
 impl<T: Clone> PerProcess<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(Mutex::new((std::process::id(), value)))
+        Self(Mutex::new(Owned::new(value)))
     }
 
-    /// The value; in a child, first made anew from its parent's, which is then left as it is: to drop it would be to speak
-    /// on the parent's sockets.
+    /// The value; in a child, first made anew from its parent's.
     pub(crate) fn get(&self, _py: Python<'_>, anew: impl FnOnce(&T) -> T) -> T {
-        let id = std::process::id();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.0 != id {
-            let value = anew(&kept.1);
-            std::mem::forget(std::mem::replace(&mut *kept, (id, value)));
+        if let Some(value) = kept.get() {
+            return value.clone();
         }
-        kept.1.clone()
+        let value = anew(&kept.value);
+        *kept = Owned::new(value.clone());
+        value
     }
 }
 

@@ -17,7 +17,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc
+from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc, schema_pb2
 
 arrived: Counter[str] = Counter()
 cancelled: Counter[str] = Counter()
@@ -83,6 +83,22 @@ class Milvus(milvus_pb2_grpc.MilvusServiceServicer):
 
     def ShowCollections(self, request, context):  # type: ignore[no-untyped-def]
         return milvus_pb2.ShowCollectionsResponse(status=common_pb2.Status())
+
+    def DescribeCollection(self, request, context):  # type: ignore[no-untyped-def]
+        key = schema_pb2.FieldSchema(
+            fieldID=100, name="id", data_type=schema_pb2.DataType.Int64, is_primary_key=True
+        )
+        vector = schema_pb2.FieldSchema(
+            fieldID=101,
+            name="vector",
+            data_type=schema_pb2.DataType.FloatVector,
+            type_params=[common_pb2.KeyValuePair(key="dim", value="2")],
+        )
+        return milvus_pb2.DescribeCollectionResponse(
+            status=common_pb2.Status(),
+            collection_name=request.collection_name,
+            schema=schema_pb2.CollectionSchema(name=request.collection_name, fields=[key, vector]),
+        )
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from typing import Any, Callable
 
 import pytest
 
-from milvus_connections import Connections, MilvusException, _native
+from milvus_connections import Connections, MilvusClient, MilvusException, ParamError, _native
 
 LIMIT = 50
 
@@ -114,6 +114,65 @@ def test_forks_between_calls_of_other_threads(registry: Connections, address: st
             done.set()
         assert all(each.result() > 0 for each in calling)
     assert said == [version] * 10
+
+
+def test_forks_while_other_threads_connect_and_close(stand_in: Any) -> None:
+    done = threading.Event()
+
+    def connect_and_close(number: int) -> int:
+        times = 0
+        while not done.is_set():
+            # Options of its own make each connection a pool of its own.
+            with MilvusClient(f"http://{stand_in.address}", call_timeout=10 + number) as client:
+                client.list_collections()
+            MilvusClient(f"memory:forked-{number}").close()
+            times += 1
+        return times
+
+    def connect() -> str:
+        with MilvusClient(f"http://{stand_in.address}") as client, MilvusClient("memory:forked-0") as embedded:
+            return f"{client.list_databases()} {embedded.list_collections()}"
+
+    with ThreadPoolExecutor(4) as threads:
+        connecting = [threads.submit(connect_and_close, number) for number in range(4)]
+        try:
+            said = [in_child(connect) for _ in range(20)]
+        finally:
+            done.set()
+        assert all(each.result() > 0 for each in connecting)
+    assert said == ["['default', 'books'] []"] * 20
+
+
+def test_a_child_lets_go_of_what_is_its_parents(registry: Connections, stand_in: Any) -> None:
+    """What a child drops is not closed: threads that it does not have would have to do that."""
+    registry.connect("dev", address=stand_in.address)
+    held: dict[str, Any] = {
+        "client": MilvusClient(f"http://{stand_in.address}", call_timeout=11),
+        "embedded": MilvusClient("memory:dropped"),
+        "events": registry.events(),
+        "handle": registry._fetch_handler("dev"),
+        "registry": Connections.isolated(),
+    }
+    held["registry"].connect("other", address=stand_in.address)
+    held["embedded"].create_collection("docs", dimension=2)
+    held["rows"] = held["embedded"].query_iterator("docs")
+    before = stand_in.calls("ListDatabases")
+
+    def let_go() -> str:
+        import gc
+
+        with pytest.raises(ParamError, match="another process"):
+            held["rows"].next()
+        assert list(held["events"]) == []
+        held.clear()
+        gc.collect()
+        return "done"
+
+    assert [in_child(let_go) for _ in range(3)] == ["done"] * 3
+    assert held["client"].list_databases() == ["default", "books"]
+    assert stand_in.calls("ListDatabases") == before + 1
+    assert held["rows"].next() == []
+    held["client"].close()
 
 
 def test_asyncio_works_in_a_child(registry: Connections, address: str) -> None:

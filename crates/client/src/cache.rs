@@ -1,13 +1,16 @@
 //! What is remembered about a target: the schemas of its collections and this process's last writes.
 //!
 //! Invariant: there is one memory per logical target in the process, for as long as any client of the
-//! target lives; a fact about one database is never used for another.
+//! target lives; a fact about one database is never used for another. A child of a `fork` remembers nothing: its parent's
+//! memories may have been locked when it was forked.
 
 mod schemas;
 mod sessions;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use milvus_transport::PerProcess;
 
 pub(crate) use schemas::Schemas;
 pub(crate) use sessions::Sessions;
@@ -43,9 +46,9 @@ pub(crate) struct TargetMemory {
 impl TargetMemory {
     /// The memory of this target, shared with every other client of it.
     pub(crate) fn of(logical_target: &str) -> Arc<Self> {
-        static TARGETS: Mutex<Option<HashMap<String, Weak<TargetMemory>>>> = Mutex::new(None);
-        let mut targets = lock(&TARGETS);
-        let targets = targets.get_or_insert_default();
+        static TARGETS: PerProcess<Mutex<HashMap<String, Weak<TargetMemory>>>> = PerProcess::new();
+        let targets = TARGETS.get();
+        let mut targets = lock(&targets);
         if let Some(memory) = targets.get(logical_target).and_then(Weak::upgrade) {
             return memory;
         }

@@ -1,6 +1,7 @@
 //! Iterations over queries and searches, page by page.
 //!
-//! Invariant: a page is asked for when Python asks for it, and one at a time.
+//! Invariants: a page is asked for when Python asks for it, and one at a time. An iteration stays in the process that began
+//! it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,11 +17,32 @@ use super::verb::{Options, call};
 use crate::connection::Connection;
 use crate::errors::Failure;
 use crate::run::run;
+use crate::runtime::Owned;
 
 type Stepped<T> = Pin<Box<dyn Stream<Item = milvus_client::Result<T>> + Send>>;
 
-/// The next item of a stream that several may ask.
-async fn next<T>(stream: Arc<Mutex<Stepped<T>>>) -> Result<Option<T>, Failure> {
+/// A stream that several may ask.
+struct Pages<T>(Owned<Arc<Mutex<Stepped<T>>>>);
+
+impl<T> Pages<T> {
+    fn new(stream: impl Stream<Item = milvus_client::Result<T>> + Send + 'static) -> Self {
+        Self(Owned::new(Arc::new(Mutex::new(Box::pin(stream)))))
+    }
+
+    /// What the next item is asked of.
+    ///
+    /// # Errors
+    /// In a child of the process that began the iteration.
+    fn stream(&self) -> Result<Arc<Mutex<Stepped<T>>>, Failure> {
+        self.0.get().cloned().ok_or_else(|| {
+            Failure::parameter("an iteration can't go on in another process than the one that began it; begin it anew")
+        })
+    }
+}
+
+/// The next item of a stream.
+async fn next<T>(stream: Result<Arc<Mutex<Stepped<T>>>, Failure>) -> Result<Option<T>, Failure> {
+    let stream = stream?;
     let mut stream = stream.lock().await;
     match std::future::poll_fn(|context| stream.as_mut().poll_next(context)).await {
         Some(Ok(page)) => Ok(Some(page)),
@@ -31,13 +53,13 @@ async fn next<T>(stream: Arc<Mutex<Stepped<T>>>) -> Result<Option<T>, Failure> {
 
 /// The pages of a query.
 #[pyclass(frozen, module = "milvus_connections._native")]
-pub(crate) struct QueryPages(Arc<Mutex<Stepped<Rows>>>);
+pub(crate) struct QueryPages(Pages<Rows>);
 
 #[pymethods]
 impl QueryPages {
     /// The next page; `None` after the last.
     fn next<'py>(&self, py: Python<'py>, asynchronous: bool) -> PyResult<Bound<'py, PyAny>> {
-        let stream = Arc::clone(&self.0);
+        let stream = self.0.stream();
         run(py, asynchronous, async move {
             Ok(next(stream).await?.map(QueryAnswer::from))
         })
@@ -46,13 +68,13 @@ impl QueryPages {
 
 /// The pages of a search.
 #[pyclass(frozen, module = "milvus_connections._native")]
-pub(crate) struct SearchPages(Arc<Mutex<Stepped<SearchResults>>>);
+pub(crate) struct SearchPages(Pages<SearchResults>);
 
 #[pymethods]
 impl SearchPages {
     /// The next page; `None` after the last.
     fn next<'py>(&self, py: Python<'py>, asynchronous: bool) -> PyResult<Bound<'py, PyAny>> {
-        let stream = Arc::clone(&self.0);
+        let stream = self.0.stream();
         run(py, asynchronous, async move {
             Ok(next(stream).await?.map(SearchAnswer::from))
         })
@@ -74,7 +96,7 @@ pub(crate) fn query_pages<'py>(
         if let Some(timeout) = options.timeout() {
             query = query.timeout(timeout);
         }
-        Ok(QueryPages(Arc::new(Mutex::new(Box::pin(query.pages())))))
+        Ok(QueryPages(Pages::new(query.pages())))
     })
 }
 
@@ -95,6 +117,6 @@ pub(crate) fn search_pages<'py>(
         if let Some(timeout) = options.timeout() {
             search = search.timeout(timeout);
         }
-        Ok(SearchPages(Arc::new(Mutex::new(Box::pin(search.pages())))))
+        Ok(SearchPages(Pages::new(search.pages())))
     })
 }

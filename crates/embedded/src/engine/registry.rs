@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
 
 use super::Engine;
 use crate::error::MilvusError;
@@ -64,10 +66,31 @@ pub enum OpenError {
 /// A handle that was just dropped may still be closing its files; so long we wait for it.
 const CLOSING: Duration = Duration::from_secs(10);
 
-/// By process, too: a child of a `fork` sees its parent's engine in its own memory, and must neither use it nor share its
-/// files. It opens a file anew, and learns that its parent has it.
-type Open = HashMap<(u32, Location), Weak<Engine>>;
-static OPEN: LazyLock<Mutex<Open>> = LazyLock::new(Mutex::default);
+/// What one process has open. A child of a `fork` sees its parent's engines in its own memory, and must neither use them
+/// nor share their files, nor wait for the lock, which a thread of its parent's may have held. It opens a file anew, and
+/// learns that its parent has it.
+struct Open {
+    process: u32,
+    engines: Mutex<HashMap<Location, Weak<Engine>>>,
+}
+
+impl Open {
+    /// What `process`, which is this one, has open. Takes no lock.
+    fn of(process: u32) -> Arc<Self> {
+        static OPEN: ArcSwapOption<Open> = ArcSwapOption::const_empty();
+        loop {
+            let known = OPEN.load_full();
+            if let Some(open) = known.as_ref().filter(|open| open.process == process) {
+                return Arc::clone(open);
+            }
+            let nothing = Self {
+                process,
+                engines: Mutex::default(),
+            };
+            OPEN.compare_and_swap(&known, Some(Arc::new(nothing)));
+        }
+    }
+}
 
 /// Opens, or joins the engine that has it open in this process.
 pub(crate) fn open(location: &Location, options: &Options) -> Result<Arc<Engine>, OpenError> {
@@ -92,10 +115,10 @@ pub(crate) fn open(location: &Location, options: &Options) -> Result<Arc<Engine>
         }
     };
     let on_disk = matches!(key, Location::Folder(_));
-    let key = (std::process::id(), key);
+    let open = Open::of(std::process::id());
     let deadline = Instant::now() + CLOSING;
     loop {
-        let mut engines = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut engines = open.engines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = engines.get(&key).and_then(Weak::upgrade) {
             return Ok(engine);
         }

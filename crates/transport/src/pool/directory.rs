@@ -1,27 +1,29 @@
 //! Which pools there are, and who uses them.
 //!
 //! Invariant: handles with one fingerprint share one pool; each holds a lease, and the pool closes with its last one.
-//! Closing one handle never disturbs another. No lock is held across an `.await`.
+//! Closing one handle never disturbs another. No lock is held across an `.await`. A child of a `fork` has a directory of its
+//! own: its parent's may have been locked when it was forked.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::establish::Route;
 use super::handover::Returned;
 use super::{Command, Pool};
 use crate::config::{ConnectionConfig, Fingerprint};
+use crate::per_process::PerProcess;
 
 /// A pool lives on the runtime that it was made on: its sockets are registered there.
 type Key = (Fingerprint, tokio::runtime::Id);
 
-fn directory() -> MutexGuard<'static, HashMap<Key, Arc<Pool>>> {
-    static DIRECTORY: OnceLock<Mutex<HashMap<Key, Arc<Pool>>>> = OnceLock::new();
-    // A panic elsewhere leaves the map as it was before or after one whole change.
-    DIRECTORY
-        .get_or_init(Mutex::default)
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
+type Pools = Mutex<HashMap<Key, Arc<Pool>>>;
+
+static DIRECTORY: PerProcess<Pools> = PerProcess::new();
+
+/// A panic elsewhere leaves the map as it was before or after one whole change.
+fn lock(pools: &Pools) -> MutexGuard<'_, HashMap<Key, Arc<Pool>>> {
+    pools.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The right to use a pool. The last one closes it.
@@ -34,7 +36,8 @@ impl Lease {
     /// A lease on the pool of this configuration, which is made if there is none. Must be called on a runtime.
     pub(crate) fn take(config: &ConnectionConfig, routes: Vec<Route>) -> Self {
         let key = (config.fingerprint(), tokio::runtime::Handle::current().id());
-        let mut directory = directory();
+        let pools = DIRECTORY.get();
+        let mut directory = lock(&pools);
         directory.retain(|_, pool| !pool.is_over() && !pool.is_closing());
         let pool = directory
             .entry(key)
@@ -61,7 +64,8 @@ impl Lease {
             return false;
         }
         // Under the lock, so that nobody takes a lease on a pool that is about to close.
-        let mut directory = directory();
+        let pools = DIRECTORY.get();
+        let mut directory = lock(&pools);
         let last = self.pool.leases.give_back();
         if last {
             directory.retain(|_, pool| !Arc::ptr_eq(pool, &self.pool));
@@ -71,7 +75,7 @@ impl Lease {
 
     /// Takes the pool off the list: what it was found by is no longer true of it. Its users keep it.
     pub(crate) fn unlist(&self) {
-        directory().retain(|_, pool| !Arc::ptr_eq(pool, &self.pool));
+        lock(&DIRECTORY.get()).retain(|_, pool| !Arc::ptr_eq(pool, &self.pool));
     }
 
     /// Gives the lease back; the last one drains the pool for at most `patience` and waits for it.
