@@ -132,37 +132,61 @@ fn elements<'py>(py: Python<'py>, array: &ScalarField) -> Result<Bound<'py, PyLi
     })
 }
 
-/// The values of a row in a dict: a field each, and the dynamic fields among them.
-pub(crate) fn entity<'py>(
+/// The rows of an answer as dicts.
+pub(crate) struct Entities<'a, 'py> {
     py: Python<'py>,
-    columns: &[ResultColumn],
-    row: usize,
-    dynamic_fields: Option<&[String]>,
+    /// The columns, each with its name as Python has it.
+    columns: Vec<(Bound<'py, PyString>, &'a ResultColumn)>,
+    dynamic: Option<&'a ResultColumn>,
+    dynamic_fields: Option<&'a [String]>,
     style: Style,
-) -> Result<Bound<'py, PyDict>, Failure> {
-    let entity = PyDict::new(py);
-    let mut dynamic = None;
-    for column in columns {
-        if column.is_dynamic() {
-            dynamic = Some(column);
-            continue;
-        }
-        entity.set_item(column.name(), cell(py, column, row, style)?)?;
-    }
-    let Some(dynamic) = dynamic else {
-        return Ok(entity);
-    };
-    let value = cell(py, dynamic, row, style)?;
-    let Ok(values) = value.cast::<PyDict>() else {
-        return Ok(entity);
-    };
-    for (name, value) in values {
-        let name: String = name.extract()?;
-        let is_wanted = dynamic_fields.is_none_or(|wanted| wanted.contains(&name));
-        // A field of the schema is never hidden by a dynamic one of its name.
-        if is_wanted && !entity.contains(&name)? {
-            entity.set_item(name, value)?;
+}
+
+impl<'a, 'py> Entities<'a, 'py> {
+    pub(crate) fn new(
+        py: Python<'py>,
+        columns: &'a [ResultColumn],
+        dynamic_fields: Option<&'a [String]>,
+        style: Style,
+    ) -> Self {
+        let (dynamic, columns): (Vec<_>, Vec<_>) =
+            columns.iter().partition(|column| column.is_dynamic());
+        let named = |column: &'a ResultColumn| (PyString::intern(py, column.name()), column);
+        Self {
+            py,
+            columns: columns.into_iter().map(named).collect(),
+            dynamic: dynamic.into_iter().next_back(),
+            dynamic_fields,
+            style,
         }
     }
-    Ok(entity)
+
+    /// The values of a row in a dict: a field each, and the dynamic fields among them.
+    ///
+    /// # Errors
+    /// As [`cell`].
+    pub(crate) fn row(&self, row: usize) -> Result<Bound<'py, PyDict>, Failure> {
+        let entity = PyDict::new(self.py);
+        for (name, column) in &self.columns {
+            entity.set_item(name, cell(self.py, column, row, self.style)?)?;
+        }
+        let Some(dynamic) = self.dynamic else {
+            return Ok(entity);
+        };
+        let value = cell(self.py, dynamic, row, self.style)?;
+        let Ok(values) = value.cast::<PyDict>() else {
+            return Ok(entity);
+        };
+        for (name, value) in values {
+            let name: String = name.extract()?;
+            let is_wanted = self
+                .dynamic_fields
+                .is_none_or(|wanted| wanted.contains(&name));
+            // A field of the schema is never hidden by a dynamic one of its name.
+            if is_wanted && !entity.contains(&name)? {
+                entity.set_item(name, value)?;
+            }
+        }
+        Ok(entity)
+    }
 }

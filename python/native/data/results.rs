@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use milvus_client::{Rows, SearchResults};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyFloat, PyList, PyString, PyType};
 
-use super::cells::{Style, cell, entity, id};
+use super::cells::{Entities, Style, cell, id};
 use super::memory::{Answer, Memory};
 use crate::errors::Failure;
 
@@ -84,18 +84,14 @@ impl QueryAnswer {
         self.0.session_timestamp()
     }
 
-    /// A row as a dict.
-    fn row<'py>(&self, py: Python<'py>, row: usize) -> PyResult<Bound<'py, PyDict>> {
-        raised(
-            py,
-            entity(
-                py,
-                self.0.columns(),
-                row,
-                self.0.dynamic_fields(),
-                Style::Query,
-            ),
-        )
+    /// Some of the rows as dicts.
+    fn rows<'py>(&self, py: Python<'py>, start: usize, end: usize) -> PyResult<Bound<'py, PyList>> {
+        let columns = self.0.columns();
+        let entities = Entities::new(py, columns, self.0.dynamic_fields(), Style::Query);
+        let rows: Result<Vec<_>, Failure> = (start..end.min(self.0.len()))
+            .map(|row| entities.row(row))
+            .collect();
+        PyList::new(py, raised(py, rows)?)
     }
 
     fn columns(&self) -> Described {
@@ -184,27 +180,39 @@ impl SearchAnswer {
         PyList::new(py, self.0.query(query).scores())
     }
 
-    /// A hit: its primary key, its score, its fields.
-    fn hit<'py>(
+    /// Some of a query's hits, each a new instance of `class_`, a kind of dict, with the primary key under its name, the
+    /// score (rounded, when `decimals` are above 0), and the fields.
+    fn hits<'py>(
         &self,
         py: Python<'py>,
+        class_: &Bound<'py, PyType>,
         query: usize,
-        place: usize,
-    ) -> PyResult<(Bound<'py, PyAny>, f32, Bound<'py, PyDict>)> {
-        let Some(hit) = self.0.query(query).get(place) else {
-            return Err(pyo3::exceptions::PyIndexError::new_err(
-                "list index out of range",
-            ));
-        };
-        let row = self.0.range(query).start + place;
-        let fields = entity(
-            py,
-            self.0.columns(),
-            row,
-            self.0.dynamic_fields(),
-            Style::Search,
-        );
-        Ok((id(py, hit.id())?, hit.score(), raised(py, fields)?))
+        start: usize,
+        end: usize,
+        decimals: i32,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let (found, first) = (self.0.query(query), self.0.range(query).start);
+        let columns = self.0.columns();
+        let entities = Entities::new(py, columns, self.0.dynamic_fields(), Style::Search);
+        let key = PyString::intern(py, self.primary_field());
+        let hits = PyList::empty(py);
+        for place in start..end {
+            let Some(hit) = found.get(place) else { break };
+            let made = class_.call_method1(pyo3::intern!(py, "__new__"), (class_,))?;
+            let dict = made.cast::<PyDict>()?;
+            dict.set_item(&key, id(py, hit.id())?)?;
+            let score = PyFloat::new(py, f64::from(hit.score())).into_any();
+            let score = match decimals {
+                1.. => score.call_method1(pyo3::intern!(py, "__round__"), (decimals,))?,
+                _ => score,
+            };
+            dict.set_item(pyo3::intern!(py, "distance"), score)?;
+            let fields = raised(py, entities.row(first + place))?;
+            dict.set_item(pyo3::intern!(py, "entity"), fields)?;
+            dict.setattr(pyo3::intern!(py, "_pk_name"), &key)?;
+            hits.append(dict)?;
+        }
+        Ok(hits)
     }
 
     fn columns(&self) -> Described {

@@ -130,6 +130,21 @@ def _ann(
     param: Mapping[str, Any] | None,
     kwargs: Mapping[str, Any],
 ) -> dict[str, Any]:
+    if not param and not kwargs:
+        # Most searches: nothing beyond the vectors, a filter and a limit.
+        return {
+            "data": data,
+            "ids": ids,
+            "field": field or None,
+            "filter": filter,
+            "filter_params": filter_params or None,
+            "limit": most(limit),
+            "metric_type": None,
+            "round_decimal": -1,
+            "ignore_growing": False,
+            "parameters": {},
+            "more": {},
+        }
     param = dict(param or {})
     params = param.pop("params", None) or {}
     if not isinstance(params, dict):
@@ -203,7 +218,8 @@ def search_arguments(
     kwargs: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The arguments of a search: what belongs to the whole of it, and its vectors with their parameters."""
-    refuse_missing(kwargs)
+    if kwargs:
+        refuse_missing(kwargs)
     if isinstance(ids, (int, str)):
         ids = [ids]
     if data is None and ids is None:

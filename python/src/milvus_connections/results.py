@@ -24,32 +24,39 @@ _Row = TypeVar("_Row")
 
 # More are not printed.
 _SHOWN = 10
+# So many items are made at a time when a list is read from its beginning.
+_AT_A_TIME = 256
 
 
 class _LazyList(list[_Row]):
     """A list whose items are made when they are looked at. Changing it makes all of them first."""
 
-    # Whether all items are made. Until then an item that is not is None, which no item is.
+    # Whether all items are made, and any. Until then an item that is not made is None, which no item is.
     _is_made = False
+    _is_begun = False
 
     def __init__(self, length: int) -> None:
         super().__init__([None] * length)  # type: ignore[list-item]
 
-    def _make(self, place: int) -> _Row:
+    def _make(self, start: int, end: int) -> list[_Row]:
         raise NotImplementedError
 
     def _item(self, place: int) -> _Row:
         item = list.__getitem__(self, place)
         if item is None and not self._is_made:
-            item = self._make(place)
+            (item,) = self._make(place, place + 1)
             list.__setitem__(self, place, item)
+            self._is_begun = True
         return item
 
     def materialize(self) -> Any:
         """Makes all items; returns the list."""
         if not self._is_made:
-            for place in range(len(self)):
-                self._item(place)
+            if self._is_begun:
+                for place in range(len(self)):
+                    self._item(place)
+            else:
+                list.__setitem__(self, slice(None), self._make(0, len(self)))
             self._is_made = True
         return self
 
@@ -64,10 +71,22 @@ class _LazyList(list[_Row]):
         return self._item(index)
 
     def __iter__(self) -> Iterator[_Row]:
+        if len(self) <= _AT_A_TIME:
+            self.materialize()
+        return list.__iter__(self) if self._is_made else self._several_at_a_time()
+
+    def _several_at_a_time(self) -> Iterator[_Row]:
         place = 0
         while place < len(self):
-            yield self._item(place)
-            place += 1
+            end = min(place + _AT_A_TIME, len(self))
+            some = list.__getitem__(self, slice(place, end))
+            if not self._is_made and all(item is None for item in some):
+                some = self._make(place, end)
+                list.__setitem__(self, slice(place, end), some)
+                self._is_begun = True
+            for item in some:
+                yield self._item(place) if item is None else item
+                place += 1
 
     def __reversed__(self) -> Iterator[_Row]:
         return (self._item(place) for place in range(len(self) - 1, -1, -1))
@@ -140,15 +159,17 @@ class Hit(dict[str, Any]):
     ('a', 'a', 1, 0.25)
     """
 
+    # A place for the name: an attribute of a dict's own would cost each hit a second dict.
+    __slots__ = ("__dict__", "_pk_name")
+
     def __init__(self, *args: Any, pk_name: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._pk_name = pk_name
 
-    def __getitem__(self, key: str) -> Any:
-        try:
-            return super().__getitem__(key)
-        except KeyError:
-            return super().__getitem__("entity")[key]
+    def __missing__(self, key: str) -> Any:
+        if key == "entity":
+            raise KeyError(key)
+        return self["entity"][key]
 
     def __getattr__(self, name: str) -> Any:
         if name == "entity":
@@ -210,10 +231,8 @@ class Hits(_LazyList[Hit]):
         self._query = query
         self._round = round_decimal
 
-    def _make(self, place: int) -> Hit:
-        key, score, fields = self._answer.hit(self._query, place)
-        name = self._answer.primary_field
-        return Hit({name: key, "distance": self._rounded(score), "entity": fields}, pk_name=name)
+    def _make(self, start: int, end: int) -> list[Hit]:
+        return self._answer.hits(Hit, self._query, start, end, self._round)
 
     def _rounded(self, score: float) -> float:
         return round(score, self._round) if self._round > 0 else score
@@ -326,8 +345,8 @@ class Rows(_LazyList[dict[str, Any]]):
         self._answer = answer
         self.extra = OmitZeroDict(cost=answer.cost, iterator_session_ts=answer.session_timestamp)
 
-    def _make(self, place: int) -> dict[str, Any]:
-        return self._answer.row(place)
+    def _make(self, start: int, end: int) -> list[dict[str, Any]]:
+        return self._answer.rows(start, end)
 
     def to_numpy(self, field: str) -> numpy.ndarray[Any, Any]:
         """The values of a field; numbers and vectors without a copy, read-only.

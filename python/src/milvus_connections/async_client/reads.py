@@ -108,11 +108,9 @@ class ReadingRows(WritingRows):
         """
         checked("collection_name", collection_name, str)
         named(collection_name=collection_name)
-        beyond = {
-            "function_chains": function_chains,
-            "highlighter": highlighter,
-            "search_aggregation": search_aggregation,
-        }
+        if function_chains or highlighter or search_aggregation:
+            beyond = {"function_chains": function_chains, "highlighter": highlighter}
+            kwargs.update(beyond, search_aggregation=search_aggregation)
         target, ann = search_arguments(
             collection_name,
             data,
@@ -125,7 +123,7 @@ class ReadingRows(WritingRows):
             partition_names,
             ranker,
             level_of(kwargs),
-            {**kwargs, **beyond},
+            kwargs,
         )
         answer = await native.search(await self._connection(), self._options(timeout, kwargs), target, ann)
         return SearchResult(answer, kwargs.get("round_decimal", -1))
@@ -208,6 +206,8 @@ class ReadingRows(WritingRows):
         """
         named(collection_name=collection_name)
         size = batch_of(batch_size)
+        if data is not None and hasattr(data, "__len__") and len(data) != 1:
+            raise ParamError(message=f"a search iterates over the neighbours of one vector, and {len(data)} are given")
         target, ann = search_arguments(
             collection_name,
             data,
