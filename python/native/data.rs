@@ -21,6 +21,7 @@ pub(crate) mod results;
 mod row;
 pub(crate) mod rows;
 mod schema;
+pub(crate) mod segments;
 mod value;
 mod vectors;
 pub(crate) mod write;

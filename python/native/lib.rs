@@ -68,6 +68,8 @@ mod _native {
     #[pymodule_export]
     use crate::data::rows::{Prepared, Schema, schema};
     #[pymodule_export]
+    use crate::data::segments::{compaction_plans, list_loaded_segments, list_persistent_segments};
+    #[pymodule_export]
     use crate::data::write::{delete, insert, upsert};
     #[pymodule_export]
     use crate::events::Events;

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import inspect
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Awaitable, Callable
 from uuid import uuid4
 
 import pytest
@@ -22,12 +23,24 @@ def verbs(client: type) -> dict[str, Any]:
     return {name: method for name, method in inspect.getmembers(client, callable) if not name.startswith("_")}
 
 
+# Where PyMilvus's clients differ; `test_like_pymilvus.py` compares these with PyMilvus's own.
+PARAMETERS_DIFFER = {
+    "describe_resource_group",
+    "drop_resource_group",
+    "get_load_state",
+    "list_resource_groups",
+    "transfer_replica",
+    "update_resource_groups",
+}
+
+
 def test_both_clients_have_the_same_verbs() -> None:
     both = verbs(MilvusClient), verbs(AsyncMilvusClient)
     assert both[0].keys() == both[1].keys()
     for name, method in both[0].items():
         awaited = both[1][name]
-        assert inspect.signature(method).parameters.keys() == inspect.signature(awaited).parameters.keys(), name
+        alike = inspect.signature(method).parameters.keys() == inspect.signature(awaited).parameters.keys()
+        assert alike == (name not in PARAMETERS_DIFFER), name
         assert inspect.iscoroutinefunction(awaited) == (name not in SYNCHRONOUS), name
 
 
@@ -81,3 +94,73 @@ def test_an_error_comes_where_it_is_awaited() -> None:
         assert caught.value.code == 2
 
     asyncio.run(ask())
+
+
+class Watched:
+    """A value that remembers which threads have read it."""
+
+    def __init__(self, readers: set[int]) -> None:
+        self.readers = readers
+
+    def tolist(self) -> int:
+        self.readers.add(threading.get_ident())
+        return 7
+
+
+@pytest.mark.parametrize("form", ["rows", "columns"])
+def test_many_rows_are_prepared_beside_the_event_loop(form: str) -> None:
+    def data(rows: int, readers: set[int]) -> Any:
+        values = [Watched(readers) for _ in range(rows)]
+        if form == "columns":
+            return {"id": list(range(rows)), "vector": [[0.5, 1.5]] * rows, "number": values}
+        return [{"id": n, "vector": [0.5, 1.5], "number": value} for n, value in enumerate(values)]
+
+    async def insert() -> None:
+        async with AsyncMilvusClient(f"memory:{uuid4().hex}") as client:
+            await client.create_collection("docs", dimension=2)
+            for rows, beside in ((5, False), (3000, True)):
+                readers: set[int] = set()
+                assert (await client.insert("docs", data(rows, readers)))["insert_count"] == rows
+                assert len(readers) == 1 and (threading.get_ident() not in readers) == beside
+            wrong = [{"id": n, "vector": [0.5, 1.5]} for n in range(2000)]
+            wrong[1234]["vector"] = [0.5]
+            with pytest.raises(DataNotMatchException, match="row 1234, field `vector`"):
+                await client.upsert("docs", wrong)
+
+    asyncio.run(insert())
+
+
+ONE = AnnSearchRequest([[0.5, 1.5]], "vector", {}, limit=1)
+VERBS: dict[str, tuple[str, Callable[[AsyncMilvusClient], Awaitable[Any]]]] = {
+    "insert": ("Insert", lambda client: client.insert("docs", {"id": 1, "vector": [0.5, 1.5]})),
+    "upsert": ("Upsert", lambda client: client.upsert("docs", {"id": 1, "vector": [0.5, 1.5]})),
+    "delete": ("Delete", lambda client: client.delete("docs", ids=[1])),
+    "get": ("Query", lambda client: client.get("docs", ids=[1])),
+    "query": ("Query", lambda client: client.query("docs", filter="id > 1")),
+    "search": ("Search", lambda client: client.search("docs", [[0.5, 1.5]])),
+    "hybrid_search": ("HybridSearch", lambda client: client.hybrid_search("docs", [ONE, ONE], RRFRanker())),
+    "describe": ("DescribeCollection", lambda client: client.describe_collection("docs")),
+    "flush": ("Flush", lambda client: client.flush("docs")),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_cancelling_a_task_cancels_its_call(stand_in: Any, verb: str) -> None:
+    rpc, call = VERBS[verb]
+
+    async def cancel() -> None:
+        async with AsyncMilvusClient(f"http://{stand_in.address}") as client:
+            await client.describe_collection("docs")
+            before = stand_in.calls(rpc)
+            stand_in.ask(f"hang {rpc}")
+            task = asyncio.ensure_future(call(client))
+            await asyncio.to_thread(stand_in.wait_for, "arrived", rpc, before + 1)
+            assert not task.done()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.to_thread(stand_in.wait_for, "cancelled", rpc, 1)
+            # The connection serves the next call.
+            assert await client.list_databases() == ["default", "books"]
+
+    asyncio.run(cancel())

@@ -410,3 +410,26 @@ def test_a_server_that_is_not_there_is_told_at_once() -> None:
         MilvusClient("http://127.0.0.1:1", token="root:secret", timeout=5)
     assert caught.value.code == 2
     assert "secret" not in str(caught.value)
+
+
+def test_representations_help(docs: MilvusClient) -> None:
+    """What a debugger or a notebook shows says what a thing is."""
+    schema = MilvusClient.create_schema()
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    index = MilvusClient.prepare_index_params("vector", index_type="FLAT", metric_type="L2")
+    near = AnnSearchRequest([[0.0, 1.0]], "vector", {}, limit=1)
+    shown = {
+        "client": (repr(docs), ["MilvusClient", "memory:", "default", "ready"]),
+        "connection": (repr(docs.connection), ["Connection", "memory:"]),
+        "schema": (repr(schema), ["'name': 'id'", "is_primary"]),
+        "field": (repr(schema.fields[0]), ["'name': 'id'"]),
+        "index": (repr(list(index)), ["vector", "FLAT", "L2"]),
+        "request": (str(near), ["vector"]),
+        "rows": (repr(docs.query("docs", filter="id == 1")), ["title 1", "extra_info"]),
+        "hits": (repr(docs.search("docs", [[0.0, 1.0]], limit=1)), ["'distance': 0.0"]),
+        "function": (repr(Function("f", FunctionType.BM25, "a", "b")), ["'name': 'f'"]),
+        "group": (repr(LoadState.Loaded), ["LoadState", "Loaded"]),
+    }
+    for name, (text, parts) in shown.items():
+        assert [part for part in parts if part not in text] == [], f"{name}: {text}"
+        assert " object at 0x" not in text, f"{name}: {text}"

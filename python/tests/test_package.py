@@ -83,6 +83,27 @@ def test_the_version_is_that_of_the_distribution() -> None:
     assert milvus_connections.__version__ == version("milvus-connections")
 
 
+def test_the_wheel_is_for_every_python_from_3_9_on() -> None:
+    from importlib.metadata import distribution
+
+    wheel = distribution("milvus-connections").read_text("WHEEL")
+    assert wheel is not None and "Tag: cp39-abi3-" in wheel, wheel
+
+
+def test_the_examples_of_the_packages_readme_run(run_program: Any, tmp_path: Path, monkeypatch: Any, address: str) -> None:
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+    examples = [block.split("```")[0] for block in readme.split("```python\n")[1:]]
+    assert len(examples) == 4
+    monkeypatch.chdir(tmp_path)
+    said = [run_program(example.replace('"port": 19543', f'"port": {address.split(":")[1]}')).stdout for example in examples]
+    assert said == [
+        "",
+        "document 0\n(10,)\n",
+        "['document 0', 'document 1']\n",
+        "",
+    ]
+
+
 def test_the_example_of_the_readme_runs(run_program: Any, tmp_path: Path, monkeypatch: Any) -> None:
     readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
     examples = [block.split("```")[0] for block in readme.split("```python\n")[1:]]

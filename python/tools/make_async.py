@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "milvus_connections"
 MODULES = ["handle", "indexes", "collections", "rows", "iterators", "reads", "namespaces", "access", "maintenance"]
 # Verbs that other verbs call.
-INNER = "_connection|_prepared|create_index|load_collection|get|describe_database|use_database|next"
+INNER = "_connection|_prepared|list_persistent_segments|create_index|load_collection|get|describe_database|use_database|next"
 HEAD = "# Made of `client` by tools/make_async.py; change that.\n"
 # Not verbs: they ask nobody.
 SYNCHRONOUS = {"__init__", "__repr__", "ids", "distances"}
@@ -47,6 +47,26 @@ class AsyncMilvusClient(Maintenance, Missing):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 '''
+
+
+# What PyMilvus's asynchronous client calls otherwise than its synchronous one.
+OTHERWISE = {
+    "collections": {
+        'partition_name: str | None = "",\n        timeout': "partition_names: list[str] | None = None,\n        timeout",
+        'texts_of("partition_name", partition_name or None)': 'texts_of("partition_names", partition_names)',
+        "Whether a collection (or a partition) is": "Whether a collection (or some of its partitions) is",
+    },
+    "maintenance": {
+        " source_group": " source",
+        " target_group": " target",
+        "num_replicas": "num_replica",
+        "        timeout: float | None = None,\n    ) -> None:\n        \"\"\"Moves": "        timeout: float | None = None,\n        **kwargs: Any,\n    ) -> None:\n        \"\"\"Moves",
+        "configs: dict[str, Any], timeout: float | None = None)": "configs: dict[str, Any], timeout: float | None = None, **kwargs: Any)",
+        "name: str, timeout: float | None = None)": "name: str, timeout: float | None = None, **kwargs: Any)",
+        "(self, timeout: float | None = None) -> list[str]": "(self, timeout: float | None = None, **kwargs: Any) -> list[str]",
+        "self._options(timeout, {})": "self._options(timeout, kwargs)",
+    },
+}
 
 
 def without_examples(text: str) -> str:
@@ -96,11 +116,15 @@ def awaited(module: str, text: str) -> str:
     text = re.sub(r"(?<!await )native\.([a-z_]+|Connection\.open)\(", r"await native.\1(", text)
     text = re.sub(rf"\bself\.({INNER})\(", r"await self.\1(", text)
     text = text.replace("self._pages.next(", "await self._pages.next(")
+    text = text.replace("import prepared\n", "import prepared_beside\n").replace("return prepared(", "return await prepared_beside(")
     text = text.replace("connections.connect(", "await connections.async_connect(")
     text = text.replace("connection.close(self._asynchronous)", "await connection.close(self._asynchronous)")
     text = text.replace("async def __iter__(self) -> Iterator[", "async def __aiter__(self) -> AsyncIterator[")
     text = text.replace("Any, Callable, Iterator", "Any, AsyncIterator, Callable")
     text = text.replace("``for`` works too", "``async for`` works too")
+    for sync, otherwise in OTHERWISE.get(module, {}).items():
+        assert sync in text, f"{module} has no {sync}"
+        text = text.replace(sync, otherwise)
     text = text.replace("    _asynchronous = False\n", "    _asynchronous = True\n")
     if module == "handle":
         text = text.replace('the verbs use."""\n', 'the verbs use."""\n\n    _asynchronous = True\n')

@@ -1,6 +1,6 @@
 //! A collection's schema as Python keeps it for a write, and rows that were checked against it.
 //!
-//! Invariant: rows are read in one go with the GIL held; another thread gets its turn every few thousand rows.
+//! Invariant: rows are read in one go with the GIL held; another thread gets its turn every few hundred rows.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ use crate::connection::Connection;
 use crate::errors::Failure;
 
 /// Rows that are read before other threads get a turn.
-const ROWS_AT_A_TIME: usize = 4096;
+const ROWS_AT_A_TIME: usize = 512;
 
 /// A collection's schema, as it was when it was asked for.
 #[pyclass(frozen, module = "milvus_connections._native")]

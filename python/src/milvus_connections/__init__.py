@@ -40,14 +40,17 @@ if TYPE_CHECKING:
     from .registry import Connections, connections
     from .results import Hit, Hits, SearchResult
     from .schema import CollectionSchema, FieldSchema, StructFieldSchema
+    from .segments import CompactionTaskState, CompactionType, SegmentState
     from .types import (
         ConsistencyLevel,
         DataType,
         FunctionType,
+        Group,
         IndexType,
         LoadState,
         ResourceGroupConfig,
         ResourceGroupInfo,
+        Shard,
     )
 
 __version__ = _version()
@@ -61,6 +64,8 @@ _HOMES = {
     "AsyncMilvusClient": "async_client",
     "BaseRanker": "ranking",
     "CollectionSchema": "schema",
+    "CompactionTaskState": "segments",
+    "CompactionType": "segments",
     "ConnectionConfigException": "exceptions",
     "ConnectionNotExistException": "exceptions",
     "Connections": "registry",
@@ -73,6 +78,7 @@ _HOMES = {
     "Function": "functions",
     "FunctionScore": "functions",
     "FunctionType": "types",
+    "Group": "types",
     "Hit": "results",
     "Hits": "results",
     "IndexParams": "index",
@@ -86,6 +92,8 @@ _HOMES = {
     "ResourceGroupConfig": "types",
     "ResourceGroupInfo": "types",
     "SearchResult": "results",
+    "SegmentState": "segments",
+    "Shard": "types",
     "StructFieldSchema": "schema",
     "WeightedRanker": "ranking",
     "connections": "registry",
@@ -96,6 +104,8 @@ __all__ = [
     "AsyncMilvusClient",
     "BaseRanker",
     "CollectionSchema",
+    "CompactionTaskState",
+    "CompactionType",
     "ConnectionConfigException",
     "ConnectionNotExistException",
     "Connections",
@@ -108,6 +118,7 @@ __all__ = [
     "Function",
     "FunctionScore",
     "FunctionType",
+    "Group",
     "Hit",
     "Hits",
     "IndexParams",
@@ -121,6 +132,8 @@ __all__ = [
     "ResourceGroupConfig",
     "ResourceGroupInfo",
     "SearchResult",
+    "SegmentState",
+    "Shard",
     "StructFieldSchema",
     "WeightedRanker",
     "connections",

@@ -15,15 +15,16 @@ use super::cargo::run_checked;
 use super::counts::Counts;
 use crate::project;
 
-/// PyMilvus for the tests side by side, and the tools. Its oldest supported Python decides the versions.
+/// PyMilvus for the tests side by side, a program that uses it, and the tools. Its oldest supported Python decides the versions.
 const TOOLS: Requirements = Requirements::new(
-    "python-package-1",
+    "python-package-2",
     &[
         "pymilvus==3.0.2",
         "pytest==8.4.2",
         "mypy==1.18.2",
         "pandas>=1.4",
         "pyarrow>=10",
+        "langchain-milvus==0.4.0; python_version >= '3.10'",
     ],
 );
 

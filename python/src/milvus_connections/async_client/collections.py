@@ -190,14 +190,14 @@ class Collections(Indexes):
     async def get_load_state(
         self,
         collection_name: str,
-        partition_name: str | None = "",
+        partition_names: list[str] | None = None,
         timeout: float | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """Whether a collection (or a partition) is loaded; while it loads, also the ``progress`` in percent.
+        """Whether a collection (or some of its partitions) is loaded; while it loads, also the ``progress`` in percent.
         """
         named(collection_name=collection_name)
-        partitions = [partition_name] if partition_name else []
+        partitions = texts_of("partition_names", partition_names)
         connection, options = await self._connection(), self._options(timeout, kwargs)
         state = LoadState(await native.load_state(connection, options, collection_name, partitions))
         if state != LoadState.Loading:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Sequence
 
 from .. import _native as native
 from ..client.maintenance import bytes_of, config_of
@@ -18,6 +18,9 @@ from ..types import (
 )
 from .access import Access
 from ..client.base import checked, named
+
+if TYPE_CHECKING:
+    from ..segments import CompactionPlans, LoadedSegmentInfo, SegmentInfo
 
 __all__ = ["Maintenance"]
 
@@ -64,6 +67,53 @@ class Maintenance(Access):
         known = state in (CompactionState.Executing, CompactionState.Completed)
         return CompactionState(state if known else 0).name
 
+    async def get_compaction_plans(self, job_id: int, timeout: float | None = None, **kwargs: Any) -> CompactionPlans:
+        """The merges that a compaction consists of: the segments that are merged, and those that come of it."""
+        from ..segments import plans_of
+
+        state, merges = await native.compaction_plans(await self._connection(), self._options(timeout, kwargs), job_id)
+        return plans_of(job_id, state, merges)
+
+    async def list_persistent_segments(
+        self,
+        collection_name: str,
+        timeout: float | None = None,
+        states: Sequence[int] | None = None,
+        **kwargs: Any,
+    ) -> list[SegmentInfo]:
+        """A collection's segments on storage; only those in ``states`` of ``segments.SegmentState``, if they are given."""
+        from ..segments import stored
+
+        named(collection_name=collection_name)
+        wanted = [int(state) for state in states or ()]
+        found = await native.list_persistent_segments(
+            await self._connection(), self._options(timeout, kwargs), collection_name, wanted
+        )
+        return stored(collection_name, found)
+
+    async def list_segments(
+        self,
+        collection_name: str,
+        states: Sequence[int] | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> list[SegmentInfo]:
+        """A collection's segments that the server still knows, dropped ones too."""
+        from ..segments import RETAINED
+
+        wanted = RETAINED if states is None else states
+        return await self.list_persistent_segments(collection_name, timeout, wanted, **kwargs)
+
+    async def list_loaded_segments(
+        self, collection_name: str, timeout: float | None = None, **kwargs: Any
+    ) -> list[LoadedSegmentInfo]:
+        """A collection's segments in the memory of query nodes."""
+        from ..segments import loaded
+
+        named(collection_name=collection_name)
+        found = await native.list_loaded_segments(await self._connection(), self._options(timeout, kwargs), collection_name)
+        return loaded(collection_name, found)
+
     async def get_server_version(
         self, timeout: float | None = None, detail: bool = False, **kwargs: Any
     ) -> str | dict[str, Any]:
@@ -99,22 +149,22 @@ class Maintenance(Access):
         given = None if config is None else config_of(config)._native()
         await native.create_resource_group(await self._connection(), self._options(timeout, kwargs), name, given)
 
-    async def update_resource_groups(self, configs: dict[str, Any], timeout: float | None = None) -> None:
+    async def update_resource_groups(self, configs: dict[str, Any], timeout: float | None = None, **kwargs: Any) -> None:
         """Changes what resource groups should be."""
         given = {name: config_of(config)._native() for name, config in configs.items()}
-        await native.update_resource_groups(await self._connection(), self._options(timeout, {}), given)
+        await native.update_resource_groups(await self._connection(), self._options(timeout, kwargs), given)
 
-    async def drop_resource_group(self, name: str, timeout: float | None = None) -> None:
+    async def drop_resource_group(self, name: str, timeout: float | None = None, **kwargs: Any) -> None:
         """Drops a resource group."""
-        await native.drop_resource_group(await self._connection(), self._options(timeout, {}), name)
+        await native.drop_resource_group(await self._connection(), self._options(timeout, kwargs), name)
 
-    async def list_resource_groups(self, timeout: float | None = None) -> list[str]:
+    async def list_resource_groups(self, timeout: float | None = None, **kwargs: Any) -> list[str]:
         """The names of all resource groups."""
-        return await native.list_resource_groups(await self._connection(), self._options(timeout, {}))
+        return await native.list_resource_groups(await self._connection(), self._options(timeout, kwargs))
 
-    async def describe_resource_group(self, name: str, timeout: float | None = None) -> ResourceGroupInfo:
+    async def describe_resource_group(self, name: str, timeout: float | None = None, **kwargs: Any) -> ResourceGroupInfo:
         """What a resource group is."""
-        found = await native.describe_resource_group(await self._connection(), self._options(timeout, {}), name)
+        found = await native.describe_resource_group(await self._connection(), self._options(timeout, kwargs), name)
         config = found.pop("config")
         nodes = [NodeInfo(*node) for node in found.pop("nodes")]
         return ResourceGroupInfo(
@@ -123,18 +173,19 @@ class Maintenance(Access):
 
     async def transfer_replica(
         self,
-        source_group: str,
-        target_group: str,
+        source: str,
+        target: str,
         collection_name: str,
-        num_replicas: int,
+        num_replica: int,
         timeout: float | None = None,
+        **kwargs: Any,
     ) -> None:
         """Moves copies of a collection into another resource group."""
         await native.transfer_replica(
             await self._connection(),
-            self._options(timeout, {}),
-            source_group,
-            target_group,
+            self._options(timeout, kwargs),
+            source,
+            target,
             collection_name,
-            num_replicas,
+            num_replica,
         )

@@ -9,8 +9,8 @@ from .. import _native as native
 from ..client.rows import columns_of_type, has_text_keys, is_empty, is_of_old_schema, keys_of
 from ..exceptions import DataNotMatchException, DataTypeNotMatchException, MilvusException, ParamError
 from ..field_ops import changes_of
+from ..preparation import prepared_beside
 from ..requests import written
-from ..tables import columns_of
 from ..types import DataType, OmitZeroDict
 from ..client.base import level_of, named
 from .collections import Collections
@@ -39,10 +39,9 @@ class WritingRows(Collections):
         named(collection_name=collection_name)
         if is_empty(data):
             return {"insert_count": 0, "ids": []}
-        columns = columns_of(data)
         connection, options = await self._connection(), self._options(timeout, kwargs)
         for is_last in (False, True):
-            rows = await self._prepared(collection_name, columns, data, None, timeout, kwargs)
+            rows = await self._prepared(collection_name, data, None, timeout, kwargs)
             try:
                 answer = await native.insert(connection, options, collection_name, rows, partition_name or "")
             except MilvusException as error:
@@ -68,12 +67,11 @@ class WritingRows(Collections):
         named(collection_name=collection_name)
         if is_empty(data):
             return {"upsert_count": 0, "ids": []}
-        columns = columns_of(data)
         changes = changes_of(kwargs.get("field_ops"))
         partial = bool(kwargs.get("partial_update", False) or changes)
         connection, options = await self._connection(), self._options(timeout, kwargs)
         for is_last in (False, True):
-            rows = await self._prepared(collection_name, columns, data, partial, timeout, kwargs)
+            rows = await self._prepared(collection_name, data, partial, timeout, kwargs)
             try:
                 answer = await native.upsert(
                     connection, options, collection_name, rows, partition_name or "", partial, changes
@@ -87,19 +85,18 @@ class WritingRows(Collections):
         return written(answer, "upsert_count")
 
     async def _prepared(
-        self, collection: str, columns: Any, data: Any, upsert: bool | None, timeout: Any, kwargs: Any
+        self, collection: str, data: Any, upsert: bool | None, timeout: Any, kwargs: Any
     ) -> Any:
         """Rows that were checked against the collection's schema; against the present one if they don't fit."""
         connection, options = await self._connection(), self._options(timeout, kwargs)
         schema = await native.schema(connection, options, collection, False)
-        given, is_table = (data, False) if columns is None else (columns, True)
         try:
-            return schema.prepare(given, is_table, upsert)
+            return await prepared_beside(schema, data, upsert)
         except DataNotMatchException:
             fresh = await native.schema(connection, options, collection, True)
             if fresh == schema:
                 raise
-            return fresh.prepare(given, is_table, upsert)
+            return await prepared_beside(fresh, data, upsert)
 
     async def delete(
         self,

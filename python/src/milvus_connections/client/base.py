@@ -39,6 +39,8 @@ class ClientBase:
         self._closed = False
         self._database = db_name
         self._alias: str | None = kwargs.pop("alias", None)
+        # What programs written for PyMilvus tell clients apart by.
+        self._using = self._alias or f"cm-{id(self)}"
         given = {"uri": uri, "user": user, "password": password, "token": token, "db_name": db_name, "timeout": timeout}
         given = {name: value for name, value in given.items() if value not in ("", None)}
         self._given = {**{name: value for name, value in kwargs.items() if name not in _UNUSED}, **given}

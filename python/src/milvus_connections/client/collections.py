@@ -213,7 +213,7 @@ class Collections(Indexes):
         {'state': <LoadState: Loaded>}
         """
         named(collection_name=collection_name)
-        partitions = [partition_name] if partition_name else []
+        partitions = texts_of("partition_name", partition_name or None)
         connection, options = self._connection(), self._options(timeout, kwargs)
         state = LoadState(native.load_state(connection, options, collection_name, partitions))
         if state != LoadState.Loading:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Sequence
 
 from .. import _native as native
 from ..exceptions import ParamError
@@ -16,6 +16,9 @@ from ..types import (
 )
 from .access import Access
 from .base import checked, named
+
+if TYPE_CHECKING:
+    from ..segments import CompactionPlans, LoadedSegmentInfo, SegmentInfo
 
 __all__ = ["Maintenance"]
 
@@ -63,6 +66,53 @@ class Maintenance(Access):
         state = native.compaction_state(self._connection(), self._options(timeout, kwargs), job_id)
         known = state in (CompactionState.Executing, CompactionState.Completed)
         return CompactionState(state if known else 0).name
+
+    def get_compaction_plans(self, job_id: int, timeout: float | None = None, **kwargs: Any) -> CompactionPlans:
+        """The merges that a compaction consists of: the segments that are merged, and those that come of it."""
+        from ..segments import plans_of
+
+        state, merges = native.compaction_plans(self._connection(), self._options(timeout, kwargs), job_id)
+        return plans_of(job_id, state, merges)
+
+    def list_persistent_segments(
+        self,
+        collection_name: str,
+        timeout: float | None = None,
+        states: Sequence[int] | None = None,
+        **kwargs: Any,
+    ) -> list[SegmentInfo]:
+        """A collection's segments on storage; only those in ``states`` of ``segments.SegmentState``, if they are given."""
+        from ..segments import stored
+
+        named(collection_name=collection_name)
+        wanted = [int(state) for state in states or ()]
+        found = native.list_persistent_segments(
+            self._connection(), self._options(timeout, kwargs), collection_name, wanted
+        )
+        return stored(collection_name, found)
+
+    def list_segments(
+        self,
+        collection_name: str,
+        states: Sequence[int] | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> list[SegmentInfo]:
+        """A collection's segments that the server still knows, dropped ones too."""
+        from ..segments import RETAINED
+
+        wanted = RETAINED if states is None else states
+        return self.list_persistent_segments(collection_name, timeout, wanted, **kwargs)
+
+    def list_loaded_segments(
+        self, collection_name: str, timeout: float | None = None, **kwargs: Any
+    ) -> list[LoadedSegmentInfo]:
+        """A collection's segments in the memory of query nodes."""
+        from ..segments import loaded
+
+        named(collection_name=collection_name)
+        found = native.list_loaded_segments(self._connection(), self._options(timeout, kwargs), collection_name)
+        return loaded(collection_name, found)
 
     def get_server_version(
         self, timeout: float | None = None, detail: bool = False, **kwargs: Any

@@ -7,8 +7,8 @@ from typing import Any
 from .. import _native as native
 from ..exceptions import DataNotMatchException, DataTypeNotMatchException, MilvusException, ParamError
 from ..field_ops import changes_of
+from ..preparation import prepared
 from ..requests import written
-from ..tables import columns_of
 from ..types import DataType, OmitZeroDict
 from .base import level_of, named
 from .collections import Collections
@@ -48,10 +48,9 @@ class WritingRows(Collections):
         named(collection_name=collection_name)
         if is_empty(data):
             return {"insert_count": 0, "ids": []}
-        columns = columns_of(data)
         connection, options = self._connection(), self._options(timeout, kwargs)
         for is_last in (False, True):
-            rows = self._prepared(collection_name, columns, data, None, timeout, kwargs)
+            rows = self._prepared(collection_name, data, None, timeout, kwargs)
             try:
                 answer = native.insert(connection, options, collection_name, rows, partition_name or "")
             except MilvusException as error:
@@ -83,12 +82,11 @@ class WritingRows(Collections):
         named(collection_name=collection_name)
         if is_empty(data):
             return {"upsert_count": 0, "ids": []}
-        columns = columns_of(data)
         changes = changes_of(kwargs.get("field_ops"))
         partial = bool(kwargs.get("partial_update", False) or changes)
         connection, options = self._connection(), self._options(timeout, kwargs)
         for is_last in (False, True):
-            rows = self._prepared(collection_name, columns, data, partial, timeout, kwargs)
+            rows = self._prepared(collection_name, data, partial, timeout, kwargs)
             try:
                 answer = native.upsert(
                     connection, options, collection_name, rows, partition_name or "", partial, changes
@@ -102,19 +100,18 @@ class WritingRows(Collections):
         return written(answer, "upsert_count")
 
     def _prepared(
-        self, collection: str, columns: Any, data: Any, upsert: bool | None, timeout: Any, kwargs: Any
+        self, collection: str, data: Any, upsert: bool | None, timeout: Any, kwargs: Any
     ) -> Any:
         """Rows that were checked against the collection's schema; against the present one if they don't fit."""
         connection, options = self._connection(), self._options(timeout, kwargs)
         schema = native.schema(connection, options, collection, False)
-        given, is_table = (data, False) if columns is None else (columns, True)
         try:
-            return schema.prepare(given, is_table, upsert)
+            return prepared(schema, data, upsert)
         except DataNotMatchException:
             fresh = native.schema(connection, options, collection, True)
             if fresh == schema:
                 raise
-            return fresh.prepare(given, is_table, upsert)
+            return prepared(fresh, data, upsert)
 
     def delete(
         self,
