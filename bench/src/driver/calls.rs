@@ -1,13 +1,13 @@
 //! `bench calls`: what a call costs once connected.
 //!
 //! Against a server that does nothing, in another process, client and server each on a core of its own: rate, latency and
-//! processor time of small calls; large inserts and answers over a link with a delay; small calls to a server that allows few
+//! processor time of small calls, and what telemetry has of it; large inserts and answers over a link with a delay; small calls to a server that allows few
 //! streams; many aliases of one target.
 
 use milvus_bench::client::{Target, Work};
 use milvus_bench::report::Report;
 
-use crate::programs::{Clients, Helper, OUR_NAMES, Who, number};
+use crate::programs::{self, Clients, Helper, OUR_NAMES, Who, number};
 
 const CLIENT_CORE: usize = 0;
 const SERVER_CORE: usize = 1;
@@ -51,6 +51,7 @@ pub(crate) fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> {
     let clients = Clients::prepare()?;
     let server = Helper::null_server(SERVER_CORE, None)?;
     small_calls(report, &clients, &server.target(), &extent)?;
+    telemetry(report, &clients, &server.target(), &extent)?;
     over_a_link(report, &clients, &server, &extent)?;
     aliases(report, &clients, &server.target(), &extent)
 }
@@ -115,6 +116,31 @@ fn measure(
     };
     for (key, metric) in metrics {
         report.add(case, who.name(), metric, number(&outcome, key)?);
+    }
+    Ok(())
+}
+
+/// What spans and metrics cost a small call of 64 callers, in a process in which nobody listens.
+fn telemetry(
+    report: &mut Report,
+    clients: &Clients,
+    target: &Target,
+    extent: &Extent,
+) -> anyhow::Result<()> {
+    let case = "telemetry to which nobody listens";
+    let rounds = if report.wants(case) { extent.rounds } else { 0 };
+    for _ in 0..rounds {
+        let outcome = programs::telemetry_cost(target, CLIENT_CORE)?;
+        let nanoseconds = number(&outcome, "nanoseconds")?;
+        let work = Work::SmallCalls {
+            callers: 64,
+            seconds: extent.seconds,
+        };
+        let who = Who::OursOneChannel;
+        let (calls, _) = clients.run(who, target, &work, Some(CLIENT_CORE))?;
+        let share = nanoseconds / 10.0 / number(&calls, "cpu_us")?;
+        report.add(case, who.name(), "CPU per call [ns]", nanoseconds);
+        report.add(case, who.name(), "share of a small call [%]", share);
     }
     Ok(())
 }

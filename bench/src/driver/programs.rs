@@ -123,6 +123,14 @@ pub(crate) fn registry_lookups(target: &Target, milliseconds: u64) -> anyhow::Re
     Ok(outcome)
 }
 
+/// What telemetry costs a call when nobody listens.
+pub(crate) fn telemetry_cost(target: &Target, core: usize) -> anyhow::Result<Value> {
+    let mut command = Command::new(sibling("telemetry_cost")?);
+    command.args([&core.to_string(), &target.uri]);
+    let (outcome, _) = one_line(&mut command, "", LIMIT)?;
+    Ok(outcome)
+}
+
 /// A program that was built together with this one.
 fn sibling(name: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("where is this program?")?;

@@ -53,4 +53,7 @@ pub use target::{
     DEFAULT_HOST, DEFAULT_PORT, DEFAULT_SECURE_PORT, Endpoint, Host, ParsedUri, Target,
     TargetError, TargetFault, parse_address, parse_uri,
 };
+#[cfg(feature = "telemetry-cost")]
+#[doc(hidden)]
+pub use telemetry::telemetry_of;
 pub use tls::TlsOptions;

@@ -8,9 +8,13 @@
 use crate::error::{ErrorKind, GrpcCode};
 use crate::target::{Endpoint, Host, Target};
 
+#[cfg(feature = "telemetry-cost")]
+mod cost;
 mod metrics;
 mod span;
 
+#[cfg(feature = "telemetry-cost")]
+pub use cost::telemetry_of;
 pub(crate) use metrics::Metrics;
 pub(crate) use span::{
     CallSpan, attempt_abandoned, attempt_made, attempt_span, attempt_timed_out, call_ended,
