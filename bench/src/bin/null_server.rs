@@ -65,9 +65,10 @@ fn main() -> anyhow::Result<()> {
 
 async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let streams = arguments.streams;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    println!("{}", listener.local_addr()?);
     let answers = Arc::new(answers(arguments));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    // Who reads this is served at once: making the answers takes a while.
+    println!("{}", listener.local_addr()?);
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             let answers = Arc::clone(&answers);
