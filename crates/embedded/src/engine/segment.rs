@@ -2,6 +2,7 @@
 //!
 //! The same type for both, so that every read is written once. Columns of a file are checked and viewed at their first use and kept.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -182,7 +183,16 @@ pub(crate) fn timestamp_values(column: &Column) -> &[i64] {
 /// Rows of `keys` (a sorted column of `segment`) that hold one of the `wanted` keys.
 pub(crate) fn rows_with_keys(keys: &Column, wanted: &Column) -> Result<Vec<usize>, MilvusError> {
     let (keys, wanted) = (Keys::of(keys)?, Keys::of(wanted)?);
+    let Some(last) = keys.len().checked_sub(1) else {
+        return Ok(Vec::new());
+    };
+    // Most segments hold none of the keys, which their first and last key tell.
+    let may_hold = |row: &usize| {
+        keys.compare(0, &wanted, *row) != Ordering::Greater
+            && keys.compare(last, &wanted, *row) != Ordering::Less
+    };
     Ok((0..wanted.len())
+        .filter(may_hold)
         .flat_map(|row| keys.equal_range(&wanted, row))
         .collect())
 }
