@@ -176,6 +176,7 @@ fn tests(variables: &[(&'static str, OsString)], filter: &[&str]) -> anyhow::Res
             "--no-fail-fast",
         ])
         .args(filter)
+        .env("RUST_BACKTRACE", backtraces())
         // A snapshot that differs is a failure to look at, not a file to leave in the tree.
         .env("INSTA_UPDATE", "no")
         .envs(variables.iter().map(|(name, value)| (name, value)))
@@ -193,6 +194,12 @@ fn tests(variables: &[(&'static str, OsString)], filter: &[&str]) -> anyhow::Res
         "nextest ended with {status} and counted {counts:?}"
     );
     Ok(counts)
+}
+
+/// Backtraces of an asynchronous runtime are hundreds of lines, of which none says why a test failed, and reports that
+/// keep only the end of an output then keep only them. Who wants them sets the variable.
+fn backtraces() -> OsString {
+    std::env::var_os("RUST_BACKTRACE").unwrap_or_else(|| "0".into())
 }
 
 fn doc_tests() -> anyhow::Result<Counts> {

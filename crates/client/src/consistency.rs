@@ -81,6 +81,11 @@ impl LastWrite {
         self.timed.map(|write| write.timestamp)
     }
 
+    /// Whether there is a write that a read may not cover by itself.
+    fn is_recent(self) -> bool {
+        self.timed.is_some_and(|write| write.age <= SURELY_COVERED)
+    }
+
     /// Whether there may be a write that only a strong read covers.
     fn needs_latest(self) -> bool {
         self.untimed.is_some_and(|age| age <= SURELY_COVERED)
@@ -157,6 +162,8 @@ pub(crate) fn guarantee(
     match (chosen, own) {
         (None, Some(Level::Strong)) => by_collection,
         (None | Some(Level::Session), _) if last_write.needs_latest() => latest,
+        // The level may be one that would hide the write.
+        (None, None) if last_write.is_recent() => latest,
         (None, Some(Level::Bounded)) => last_write
             .timed
             .and_then(TimedWrite::bounded)
@@ -225,7 +232,6 @@ mod tests {
             (Some(ConsistencyLevel::Strong), true),
             (Some(ConsistencyLevel::Session), true),
             (Some(ConsistencyLevel::Timestamp(1)), true),
-            (None, true),
             (Some(ConsistencyLevel::Bounded), false),
             (Some(ConsistencyLevel::Eventually), false),
         ] {
@@ -234,6 +240,13 @@ mod tests {
             assert_eq!(read.use_default, use_default, "{own:?}");
             assert!(use_default || read.level == ConsistencyLevel::Session.number());
         }
+    }
+
+    #[test]
+    fn a_write_to_a_collection_of_unknown_level_is_covered_by_a_strong_read() {
+        let read = guarantee(None, None, wrote(2));
+        assert_eq!((read.timestamp, read.use_default), (0, false));
+        assert!(guarantee(None, None, wrote(61)).use_default);
     }
 
     #[test]

@@ -2,14 +2,22 @@
 
 #![allow(clippy::expect_used, reason = "tests")]
 
+use std::time::Duration;
+
 use milvus_client::{Client, Connection};
 use milvus_testkit::conformance::{Backend, BackendKind, admin_checks, data_checks, run};
 use milvus_testkit::real::{self, Server};
-use milvus_transport::{ConnectionConfig, Credentials, parse_uri};
+use milvus_transport::{ConnectionConfig, ConnectionOptions, Credentials, parse_uri};
+
+/// How long a server that shares a busy machine with others may take for one call.
+const PATIENCE: Duration = Duration::from_secs(150);
 
 async fn client(server: &Server) -> Client {
     let target = parse_uri(&server.uri()).expect("a URI").target;
-    let mut config = ConnectionConfig::new(target);
+    let mut options = ConnectionOptions::default();
+    options.connect_timeout = PATIENCE;
+    options.call_timeout = PATIENCE;
+    let mut config = ConnectionConfig::new(target).options(options);
     if let Some((user, password)) = &server.credentials {
         config = config.credentials(Credentials::password(user.as_str(), password.as_str()));
     }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use milvus_client::schema::{CollectionSchema, FieldSchema};
+use milvus_client::schema::{CollectionSchema, FieldSchema, StructArraySchema};
 use milvus_client::{Client, Connection, Error, IncompleteWrite};
 use milvus_protocol::milvus::{DescribeCollectionResponse, InsertRequest, MutationResult};
 use milvus_protocol::rpc;
@@ -17,6 +17,13 @@ const ROWS: u64 = 40;
 
 /// A server that takes every insert, but for what `trouble` says.
 async fn stage(trouble: Option<Rule>) -> (FaultServer, Client) {
+    let schema = CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .field(FieldSchema::varchar("text", 2_000));
+    stage_of(&schema, trouble).await
+}
+
+async fn stage_of(schema: &CollectionSchema, trouble: Option<Rule>) -> (FaultServer, Client) {
     let server = FaultServer::start(FaultServerOptions::default())
         .await
         .expect("a free port");
@@ -24,13 +31,10 @@ async fn stage(trouble: Option<Rule>) -> (FaultServer, Client) {
     if let Some(trouble) = trouble {
         server.rule(trouble);
     }
-    let schema = CollectionSchema::new()
-        .field(FieldSchema::int64("id").primary_key())
-        .field(FieldSchema::varchar("text", 2_000));
     server.answer(
         &rpc::DESCRIBE_COLLECTION,
         &DescribeCollectionResponse {
-            schema: Some((&schema).into()),
+            schema: Some(schema.into()),
             collection_name: "docs".to_owned(),
             ..DescribeCollectionResponse::default()
         },
@@ -156,4 +160,31 @@ async fn a_schema_mismatch_makes_the_schema_be_fetched_again() {
     assert!(error.is_schema_mismatch(), "{error}");
     assert_eq!(server.arrived("Insert"), 1);
     assert_eq!(server.arrived("DescribeCollection"), 2);
+}
+
+#[tokio::test]
+async fn rows_of_a_collection_with_lists_of_structs_are_refused_before_anything_is_sent() {
+    let clips = StructArraySchema::new("clips", 8).field(FieldSchema::varchar("title", 100));
+    let schema = CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .struct_array_field(clips);
+    let (server, client) = stage_of(&schema, None).await;
+    let rows = [json!({"id": 1, "clips": [{"title": "one"}]})];
+    let columns = client.insert("docs").column("id", vec![1_i64]).await;
+    let inserted = client.insert("docs").rows(&rows).await;
+    let upserted = client.upsert("docs").rows(&rows).await;
+    for refused in [columns, inserted, upserted] {
+        let error = refused.expect_err("lists of structs are not written");
+        assert!(matches!(error, Error::InvalidRequest(_)), "{error:?}");
+        let said = error.to_string();
+        assert!(said.contains("`clips` is a list of structs"), "{said}");
+        assert!(said.contains("connection().call"), "{said}");
+    }
+    assert_eq!((server.arrived("Insert"), server.arrived("Upsert")), (0, 0));
+    // Such a collection is described with the field.
+    let described = client.describe_collection("docs").await.expect("described");
+    assert_eq!(
+        described.schema.struct_array_fields,
+        schema.struct_array_fields
+    );
 }

@@ -30,6 +30,7 @@ mod vectors;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use milvus_client::{Client, Error};
@@ -222,6 +223,32 @@ fn expect(what: &str, holds: bool) -> Verdict {
     if holds { Ok(()) } else { wrong(what) }
 }
 
+/// How long a server may take for what it does in the background.
+const PATIENCE: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Asks again and again until a server that does its work in the background shows the result; fails with the last problem
+/// when it has not within [`PATIENCE`].
+async fn expect_in_time<F>(ask: impl Fn() -> F) -> Verdict
+where
+    F: Future<Output = Verdict>,
+{
+    let began = Instant::now();
+    loop {
+        let verdict = ask().await;
+        let may_change = match &verdict {
+            Ok(()) => false,
+            Err(Problem::Wrong(_)) => true,
+            // A server's refusal may be one of the moment; a feature that is missing does not come.
+            Err(Problem::Call(error)) => matches!(error, Error::Connection(_)),
+        };
+        if !may_change || began.elapsed() > PATIENCE {
+            return verdict;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// All checks of rows: in, out, searched.
 pub fn data_checks() -> Vec<Check> {
     [
@@ -247,35 +274,51 @@ pub fn admin_checks() -> Vec<Check> {
 #[derive(Debug)]
 pub struct Report {
     backend: String,
-    verdicts: Vec<(&'static str, Verdict)>,
+    judged: Vec<Judged>,
+}
+
+/// What one check said, and how long it took: a server that is slow shows in its neighbours, too.
+#[derive(Debug)]
+struct Judged {
+    check: &'static str,
+    verdict: Verdict,
+    took: Duration,
 }
 
 impl Report {
     /// The names of the checks that did not pass.
     pub fn failed(&self) -> Vec<&'static str> {
-        let failed = |(name, verdict): &(&'static str, Verdict)| verdict.is_err().then_some(*name);
-        self.verdicts.iter().filter_map(failed).collect()
+        let failed = self.judged.iter().filter(|judged| judged.verdict.is_err());
+        failed.map(|judged| judged.check).collect()
     }
 
     /// Ends the test if a check did not pass, with all that did not.
-    #[track_caller]
+    ///
+    /// What did not pass is the last thing that the test says: no panic's message, no backtrace of the runtime comes
+    /// behind it.
+    #[allow(
+        clippy::print_stderr,
+        reason = "what a test says is captured and shown where it fails"
+    )]
     pub fn assert_all_passed(&self) {
-        assert!(self.failed().is_empty(), "{self}");
+        if self.failed().is_empty() {
+            return;
+        }
+        let report = self.to_string();
+        eprint!("{report}");
+        std::panic::resume_unwind(Box::new(report));
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let passed = self.verdicts.len() - self.failed().len();
-        writeln!(
-            f,
-            "{}: {passed} of {} checks passed",
-            self.backend,
-            self.verdicts.len()
-        )?;
-        for (name, verdict) in &self.verdicts {
-            if let Err(problem) = verdict {
-                writeln!(f, "  {name}: {problem}")?;
+        let all = self.judged.len();
+        let passed = all - self.failed().len();
+        writeln!(f, "{}: {passed} of {all} checks passed", self.backend)?;
+        for judged in &self.judged {
+            if let Err(problem) = &judged.verdict {
+                let (check, took) = (judged.check, judged.took.as_secs_f64());
+                writeln!(f, "  {check} (after {took:.1} s): {problem}")?;
             }
         }
         Ok(())
@@ -287,12 +330,57 @@ const CONCURRENCY: usize = 4;
 
 /// Runs checks against a backend, a few at a time.
 pub async fn run(backend: &Backend, checks: &[Check]) -> Report {
-    let judged = checks
-        .iter()
-        .map(|check| async move { (check.name, check.judge(backend).await) });
-    let verdicts = stream::iter(judged).buffered(CONCURRENCY).collect().await;
+    let judged = checks.iter().map(|check| async move {
+        let began = Instant::now();
+        Judged {
+            check: check.name,
+            verdict: check.judge(backend).await,
+            took: began.elapsed(),
+        }
+    });
     Report {
         backend: backend.name.clone(),
-        verdicts,
+        judged: stream::iter(judged).buffered(CONCURRENCY).collect().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::AssertUnwindSafe;
+
+    use super::*;
+
+    #[test]
+    fn a_report_names_each_check_that_failed_and_why() {
+        let judged = |check, verdict| Judged {
+            check,
+            verdict,
+            took: Duration::from_millis(2_345),
+        };
+        let report = Report {
+            backend: "a server".to_owned(),
+            judged: vec![judged("first", Ok(())), judged("second", wrong("no rows"))],
+        };
+        assert_eq!(report.failed(), ["second"]);
+        assert_eq!(
+            report.to_string(),
+            "a server: 1 of 2 checks passed\n  second (after 2.3 s): no rows\n"
+        );
+        let ended = std::panic::catch_unwind(AssertUnwindSafe(|| report.assert_all_passed()));
+        let said = *ended
+            .expect_err("one has failed")
+            .downcast::<String>()
+            .expect("text");
+        assert!(said.contains("no rows"));
+    }
+
+    #[tokio::test]
+    async fn what_comes_late_is_waited_for() {
+        let asked = std::cell::Cell::new(0);
+        let late = || async {
+            asked.set(asked.get() + 1);
+            expect("the third time", asked.get() == 3)
+        };
+        assert!(expect_in_time(late).await.is_ok());
     }
 }

@@ -16,10 +16,15 @@ use super::progress::{Progress, ProgressStream, Step, finish, watch};
 use super::request::{all_given, texts};
 use crate::call::Clock;
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::feature::Feature;
 
 const FLUSHING: Feature = Feature::call("flushing");
+/// Codes of Milvus (its `merr` package).
+const CHANNEL_NOT_FOUND: i32 = 500;
+const DATABASE_NOT_FOUND: i32 = 800;
+/// Flushes of everything that may fail because something was dropped meanwhile, before it is told to the caller.
+const MOST_VANISHED: u32 = 50;
 const FLUSHING_ALL: Feature = Feature::call("flushing of all collections");
 
 impl Client {
@@ -235,11 +240,34 @@ impl FlushAll {
         }
     }
 
+    /// Milvus 2.3 flushes one collection after the other, and stops with "not found" when one is dropped while it does so.
+    /// The request has named no collection: the next try finds the others.
     async fn begin(&self, clock: &Clock) -> Result<u64> {
-        let call = self
-            .client
-            .call(FLUSHING_ALL, &rpc::FLUSH_ALL, self.message(), clock);
-        Ok(call.await?.flush_all_ts)
+        let mut vanished = 0;
+        loop {
+            let call = self
+                .client
+                .call(FLUSHING_ALL, &rpc::FLUSH_ALL, self.message(), clock);
+            match call.await {
+                Ok(answer) => return Ok(answer.flush_all_ts),
+                Err(error) if vanished < MOST_VANISHED && self.is_of_another(&error) => {
+                    vanished += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether the server misses something that the request has not named.
+    fn is_of_another(&self, error: &Error) -> bool {
+        let answer = error
+            .connection_error()
+            .and_then(milvus_transport::Error::answer);
+        answer.is_some_and(|answer| match answer.code() {
+            CHANNEL_NOT_FOUND => true,
+            DATABASE_NOT_FOUND => self.database.is_empty(),
+            _ => error.is_collection_not_found(),
+        })
     }
 
     async fn send(self) -> Result<()> {

@@ -74,13 +74,14 @@ impl Get {
         stream::once(self.parts()).try_flatten()
     }
 
-    async fn parts(self) -> Result<impl Stream<Item = Result<Rows>> + Send + 'static> {
+    async fn parts(mut self) -> Result<impl Stream<Item = Result<Rows>> + Send + 'static> {
         let clock = self.settings.start();
         let collection = self
             .target
             .client
             .collection(&self.target.collection)
             .await?;
+        self.target.found = Some(Arc::clone(&collection));
         let key = self.ids.check(&collection)?.to_owned();
         let most = ANSWER_BYTES / row_bytes(&collection, &self.target.output_fields);
         let parts = self.ids.parts(most);

@@ -211,7 +211,7 @@ impl HybridSearch {
         })
     }
 
-    async fn send(self) -> Result<SearchResults> {
+    async fn send(mut self) -> Result<SearchResults> {
         self.check()?;
         let clock = self.settings.start();
         let mut searches = self.searches.clone();

@@ -235,7 +235,7 @@ impl Query {
         Ok(Rows::from_answer(answer))
     }
 
-    async fn send(self) -> Result<Rows> {
+    async fn send(mut self) -> Result<Rows> {
         let counts = self.target.output_fields.iter().any(|f| f.contains('('));
         if self.filter.expression.trim().is_empty() && self.limit.is_none() && !counts {
             return Err(Error::request(

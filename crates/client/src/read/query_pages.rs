@@ -5,6 +5,7 @@
 //!
 //! Invariant: no row twice, none left out, whatever is written meanwhile.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_core::Stream;
@@ -75,6 +76,7 @@ impl Pages {
         }
         let client = query.target.client.clone();
         let collection = client.collection(&query.target.collection).await?;
+        query.target.found = Some(Arc::clone(&collection));
         let key = collection.schema.primary_key().ok_or_else(|| {
             Error::answer(
                 format!("the schema of {:?}", collection.name),

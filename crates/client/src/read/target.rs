@@ -18,6 +18,9 @@ pub(super) struct ReadTarget {
     pub(super) partitions: Vec<String>,
     pub(super) output_fields: Vec<String>,
     pub(super) consistency: Option<ConsistencyLevel>,
+    /// The collection as this read has found it. The client's memory of it may be emptied at any time, by a change of
+    /// another collection too, and so may not be asked twice.
+    pub(super) found: Option<Arc<CollectionDescription>>,
 }
 
 impl ReadTarget {
@@ -28,6 +31,7 @@ impl ReadTarget {
             partitions: Vec::new(),
             output_fields: Vec::new(),
             consistency: None,
+            found: None,
         }
     }
 
@@ -42,7 +46,8 @@ impl ReadTarget {
         let mut written = last_write(&self.collection);
         let mut own_level = None;
         let key = CollectionKey::new(self.client.database(), &self.collection);
-        if let Some(description) = memory.schemas.known(&key) {
+        let known = || memory.schemas.known(&key);
+        if let Some(description) = self.found.clone().or_else(known) {
             own_level = description.consistency_level;
             if description.name != self.collection {
                 written = written.or(last_write(&description.name));
@@ -53,7 +58,7 @@ impl ReadTarget {
 
     /// Sees to it that [`guarantee`](Self::guarantee) knows the collection's level and own name, where it
     /// needs them: when this process has written something and the read leaves the level open.
-    pub(super) async fn resolve_own_writes(&self) {
+    pub(super) async fn resolve_own_writes(&mut self) {
         let needs_name = matches!(self.consistency, None | Some(ConsistencyLevel::Session));
         if needs_name && self.client.memory().sessions.has_any() {
             // Whatever keeps the description from being read, the read itself will say.
@@ -62,8 +67,9 @@ impl ReadTarget {
     }
 
     /// The collection's description, when it can be had.
-    pub(super) async fn description(&self) -> Option<Arc<CollectionDescription>> {
-        self.client.collection(&self.collection).await.ok()
+    pub(super) async fn description(&mut self) -> Option<Arc<CollectionDescription>> {
+        self.found = self.client.collection(&self.collection).await.ok();
+        self.found.clone()
     }
 }
 

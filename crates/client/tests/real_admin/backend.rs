@@ -2,12 +2,12 @@
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use milvus_client::schema::{CollectionSchema, FieldSchema};
 use milvus_client::{Client, Error, Result};
 use milvus_testkit::real::{self, Server};
-use milvus_transport::{Connection, ConnectionConfig, Credentials, parse_uri};
+use milvus_transport::{Connection, ConnectionConfig, ConnectionOptions, Credentials, parse_uri};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -25,7 +25,11 @@ pub(crate) struct Backend {
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 async fn connect(server: &Server) -> Client {
-    let mut config = ConnectionConfig::new(parse_uri(&server.uri()).unwrap().target);
+    let mut options = ConnectionOptions::default();
+    options.connect_timeout = PATIENCE;
+    options.call_timeout = PATIENCE;
+    let mut config =
+        ConnectionConfig::new(parse_uri(&server.uri()).unwrap().target).options(options);
     if let Some((user, password)) = &server.credentials {
         config = config.credentials(Credentials::password(user.as_str(), password.as_str()));
     }
@@ -116,6 +120,19 @@ pub(crate) fn unique(name: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("{name}_{:x}_{number}", now.as_nanos())
+}
+
+/// Asks until a server that works in the background shows what it must; fails with what it showed last.
+pub(crate) async fn eventually<F, T>(ask: impl Fn() -> F)
+where
+    F: Future<Output = std::result::Result<(), T>>,
+    T: Debug,
+{
+    let began = Instant::now();
+    while let Err(found) = ask().await {
+        assert!(began.elapsed() < PATIENCE, "still {found:?}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
 }
 
 /// The server's refusal, which must be an answer of the server.

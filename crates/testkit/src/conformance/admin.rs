@@ -12,12 +12,7 @@ mod names;
 mod server;
 mod storage;
 
-use std::time::Duration;
-
-use super::Check;
-
-/// How long a server may take for what it does in the background.
-const PATIENCE: Duration = Duration::from_secs(120);
+use super::{Check, PATIENCE};
 
 pub(super) fn checks() -> Vec<Check> {
     [

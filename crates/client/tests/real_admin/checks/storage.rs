@@ -4,11 +4,22 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use milvus_client::admin::{CompactionState, ImportState, Index, SegmentState};
-use milvus_client::{Error, MetricType};
+use milvus_client::{Client, Error, MetricType};
 use milvus_transport::ErrorKind;
 
 use crate::Backend;
-use crate::backend::{PATIENCE, refusal};
+use crate::backend::{PATIENCE, eventually, refusal};
+
+/// The statistics follow a flush; how soon depends on the server's leisure.
+async fn has_rows(client: &Client, collection: &str, rows: u64) {
+    eventually(|| async {
+        let statistics = client.collection_statistics(collection).await.unwrap();
+        (statistics.row_count == rows)
+            .then_some(())
+            .ok_or(statistics)
+    })
+    .await;
+}
 
 pub(crate) async fn flushes(backend: Backend) {
     let client = &backend.client;
@@ -18,13 +29,12 @@ pub(crate) async fn flushes(backend: Backend) {
     assert_eq!(flushed[0].collection, docs);
     assert!(client.flush_state(&flushed[0]).await.unwrap());
     if backend.is_milvus() {
-        assert!(!flushed[0].sealed_segments.is_empty(), "{flushed:?}");
+        // Which of the two lists has them depends on who was faster: a flush of all collections may be under way, too.
+        let segments = [&flushed[0].sealed_segments, &flushed[0].flushed_segments];
+        assert!(segments.iter().any(|list| !list.is_empty()), "{flushed:?}");
         assert!(flushed[0].timestamp > 0);
     }
-    assert_eq!(
-        client.collection_statistics(docs).await.unwrap().row_count,
-        100
-    );
+    has_rows(client, docs, 100).await;
     backend.insert(docs, 100..110).await;
     let steps: Vec<_> = client
         .flush([docs])
@@ -34,10 +44,7 @@ pub(crate) async fn flushes(backend: Backend) {
         .await
         .unwrap();
     assert_eq!(steps.last().unwrap().done, 1);
-    assert_eq!(
-        client.collection_statistics(docs).await.unwrap().row_count,
-        110
-    );
+    has_rows(client, docs, 110).await;
     let none: [&str; 0] = [];
     assert!(matches!(
         client.flush(none).await,
@@ -60,7 +67,12 @@ pub(crate) async fn flushes_all(backend: Backend) {
         if let Err(error) = flushed {
             let cause = error.connection_error().unwrap();
             assert_eq!(cause.kind(), ErrorKind::DeadlineExceeded, "{error}");
-            assert_eq!(cause.rpc(), Some("GetFlushAllState"), "{error}");
+            // On a slow machine a second may be over before it has begun.
+            let asked = ["FlushAll", "GetFlushAllState"];
+            assert!(
+                cause.rpc().is_some_and(|rpc| asked.contains(&rpc)),
+                "{error}"
+            );
         }
     } else {
         backend.lacks("all collections", accepted);
@@ -161,20 +173,22 @@ pub(crate) async fn lists_segments(backend: Backend) {
     let stored = client.list_persistent_segments(docs).await;
     let loaded = client.list_loaded_segments(docs).await;
     if backend.is_milvus() {
-        let stored = stored.unwrap();
-        assert_eq!(stored.iter().map(|segment| segment.rows).sum::<i64>(), 100);
-        assert!(
-            stored
-                .iter()
-                .all(|segment| segment.state == SegmentState::Flushed),
-            "{stored:?}"
-        );
-        let loaded = loaded.unwrap();
-        assert_eq!(
-            loaded.iter().map(|segment| segment.rows).sum::<i64>(),
-            100,
-            "{loaded:?}"
-        );
+        stored.unwrap();
+        loaded.unwrap();
+        eventually(|| async {
+            let stored = client.list_persistent_segments(docs).await.unwrap();
+            let is_flushed = |state| state == SegmentState::Flushed;
+            let are_flushed = stored.iter().all(|segment| is_flushed(segment.state));
+            let rows: i64 = stored.iter().map(|segment| segment.rows).sum();
+            (rows == 100 && are_flushed).then_some(()).ok_or(stored)
+        })
+        .await;
+        eventually(|| async {
+            let loaded = client.list_loaded_segments(docs).await.unwrap();
+            let rows: i64 = loaded.iter().map(|segment| segment.rows).sum();
+            (rows == 100).then_some(()).ok_or(loaded)
+        })
+        .await;
     } else {
         backend.lacks("segments", stored);
         backend.lacks("segments", loaded);

@@ -5,7 +5,9 @@
 use milvus_client::Error;
 use milvus_client::admin::{ObjectType, Privilege};
 
-use crate::conformance::{Check, Lack, Stage, Verdict, check, expect, expect_eq, wrong};
+use crate::conformance::{
+    Check, Lack, Stage, Verdict, check, expect, expect_eq, expect_in_time, wrong,
+};
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
@@ -178,8 +180,11 @@ async fn resource_groups_live_and_die(stage: &mut Stage) -> Verdict {
     expect("listed", are_listed)?;
     let described = client.describe_resource_group(&group).await?;
     expect_eq("capacity", described.capacity, 0)?;
-    let default = client.describe_resource_group(DEFAULT).await?;
-    expect("the default group has a node", default.available_nodes > 0)?;
+    let has_a_node = || async {
+        let default = client.describe_resource_group(DEFAULT).await?;
+        expect("the default group has a node", default.available_nodes > 0)
+    };
+    expect_in_time(has_a_node).await?;
     let moved = client.transfer_node(&group, DEFAULT, 1).await;
     expect("a node that is not there is not moved", moved.is_err())?;
     client.drop_resource_group(&group).await?;

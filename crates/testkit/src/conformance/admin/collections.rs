@@ -8,7 +8,9 @@ use milvus_client::{ConsistencyLevel, Error, MetricType};
 
 use super::PATIENCE;
 use crate::conformance::documents::{DIMENSION, Document, vector};
-use crate::conformance::{Check, Lack, Stage, Verdict, check, expect, expect_eq, wrong};
+use crate::conformance::{
+    Check, Lack, Stage, Verdict, check, expect, expect_eq, expect_in_time, wrong,
+};
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
@@ -287,6 +289,9 @@ async fn rows_are_counted_by_statistics(stage: &mut Stage) -> Verdict {
     let client = stage.client.clone();
     client.insert(&name).rows(&Document::all(0..30)).await?;
     client.flush([&name]).timeout(PATIENCE).await?;
-    let counted = client.collection_statistics(&name).await?;
-    expect_eq("rows", counted.row_count, 30)
+    let counted = || async {
+        let counted = client.collection_statistics(&name).await?;
+        expect_eq("rows", counted.row_count, 30)
+    };
+    expect_in_time(counted).await
 }

@@ -9,7 +9,9 @@ use milvus_client::admin::LoadState;
 
 use super::PATIENCE;
 use crate::conformance::documents::Document;
-use crate::conformance::{Check, Lack, Stage, Verdict, check, expect, expect_eq, wrong};
+use crate::conformance::{
+    Check, Lack, Stage, Verdict, check, expect, expect_eq, expect_in_time, wrong,
+};
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
@@ -85,12 +87,15 @@ async fn loading_is_refreshed(stage: &mut Stage) -> Verdict {
 
 async fn replicas_are_described(stage: &mut Stage) -> Verdict {
     let name = stocked(stage).await?;
-    let replicas = stage.client.describe_replicas(&name).await?;
-    expect_eq("replicas", replicas.len(), 1)?;
-    expect(
-        "on a node",
-        replicas.iter().all(|replica| !replica.nodes.is_empty()),
-    )
+    let client = stage.client.clone();
+    // Milvus takes a node that is late with its sign of life for gone, for a while.
+    let described = || async {
+        let replicas = client.describe_replicas(&name).await?;
+        expect_eq("replicas", replicas.len(), 1)?;
+        let are_placed = replicas.iter().all(|replica| !replica.nodes.is_empty());
+        expect("on a node", are_placed)
+    };
+    expect_in_time(described).await
 }
 
 async fn loading_waits_no_longer_than_told(stage: &mut Stage) -> Verdict {

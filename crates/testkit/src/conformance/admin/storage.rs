@@ -7,7 +7,9 @@ use milvus_client::admin::{CompactionState, SegmentState};
 
 use super::PATIENCE;
 use crate::conformance::documents::Document;
-use crate::conformance::{Check, Lack, Stage, Verdict, check, expect, expect_eq, wrong};
+use crate::conformance::{
+    Check, Lack, Stage, Verdict, check, expect, expect_eq, expect_in_time, wrong,
+};
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
@@ -52,8 +54,10 @@ async fn collections_are_flushed(stage: &mut Stage) -> Verdict {
 
 async fn all_collections_are_flushed(stage: &mut Stage) -> Verdict {
     stocked(stage).await?;
-    // Its end can take minutes where other collections are written to.
-    stage.client.flush_all().no_wait().await?;
+    // Its end can take minutes where other collections are written to. Its beginning flushes each collection of the server,
+    // those of other tests among them.
+    let flush = stage.client.flush_all().no_wait();
+    flush.timeout(PATIENCE).await?;
     Ok(())
 }
 
@@ -67,8 +71,12 @@ async fn collections_are_compacted(stage: &mut Stage) -> Verdict {
         .await?;
     let progress = client.compaction_state(compaction.id).await?;
     expect_eq("state", progress.state, CompactionState::Completed)?;
-    let count = client.query(&name).filter("id >= 0").count().await?;
-    expect_eq("rows", count, ROWS as u64)?;
+    // Milvus may still be exchanging the segments that it has in memory.
+    let counted = || async {
+        let count = client.query(&name).filter("id >= 0").count().await?;
+        expect_eq("rows", count, ROWS as u64)
+    };
+    expect_in_time(counted).await?;
     match client.compact(stage.name()).await {
         Err(error) if error.is_collection_not_found() => Ok(()),
         other => wrong(format!("compacted what is not there: {other:?}")),
@@ -89,14 +97,16 @@ async fn plans_of_compactions_are_told(stage: &mut Stage) -> Verdict {
 
 async fn stored_segments_are_listed(stage: &mut Stage) -> Verdict {
     let name = stocked(stage).await?;
-    let segments = stage.client.list_persistent_segments(&name).await?;
-    let rows: i64 = segments.iter().map(|segment| segment.rows).sum();
-    expect_eq("rows", rows, ROWS)?;
-    let is_flushed = |state: SegmentState| state == SegmentState::Flushed;
-    expect(
-        "flushed",
-        segments.iter().all(|segment| is_flushed(segment.state)),
-    )
+    let client = stage.client.clone();
+    let listed = || async {
+        let segments = client.list_persistent_segments(&name).await?;
+        let rows: i64 = segments.iter().map(|segment| segment.rows).sum();
+        expect_eq("rows", rows, ROWS)?;
+        let is_flushed = |state: SegmentState| state == SegmentState::Flushed;
+        let are_flushed = segments.iter().all(|segment| is_flushed(segment.state));
+        expect("flushed", are_flushed)
+    };
+    expect_in_time(listed).await
 }
 
 async fn loaded_segments_are_listed(stage: &mut Stage) -> Verdict {
@@ -105,9 +115,13 @@ async fn loaded_segments_are_listed(stage: &mut Stage) -> Verdict {
     stage.client.release_collection(&name).await?;
     let load = stage.client.load_collection(&name);
     load.timeout(PATIENCE).await?;
-    let segments = stage.client.list_loaded_segments(&name).await?;
-    let rows: i64 = segments.iter().map(|segment| segment.rows).sum();
-    expect_eq("rows", rows, ROWS)
+    let client = stage.client.clone();
+    let listed = || async {
+        let segments = client.list_loaded_segments(&name).await?;
+        let rows: i64 = segments.iter().map(|segment| segment.rows).sum();
+        expect_eq("rows", rows, ROWS)
+    };
+    expect_in_time(listed).await
 }
 
 async fn files_are_imported(stage: &mut Stage) -> Verdict {
