@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes};
 use prost::Message;
 
+use crate::received::ReceivedMessage;
 use crate::segmented::SegmentedBuf;
 
 /// Length of what gRPC puts before each message: a flag and the message's length.
@@ -119,12 +120,15 @@ pub fn encode_grpc_frame<M: Message>(
 /// assert!(answer.value);
 /// ```
 pub fn decode_message<M: Message + Default>(encoded: Bytes) -> Result<M, DecodeError> {
-    let length = encoded.len();
-    M::decode(encoded).map_err(|source| DecodeError {
+    ReceivedMessage::from(encoded).decode()
+}
+
+pub(crate) fn decode_error<M>(length: usize, source: prost::DecodeError) -> DecodeError {
+    DecodeError {
         message: short_name::<M>(),
         length,
         source,
-    })
+    }
 }
 
 /// The name of a message type without the modules it stands in.

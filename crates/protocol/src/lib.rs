@@ -5,8 +5,9 @@
 //!   [`health`] is gRPC's own health service.
 //! - [`rpc`]: a constant per call, such as [`rpc::SEARCH`], with its path, what may be done when nobody
 //!   knows whether it was applied, and where its status stands.
-//! - [`encode_grpc_frame`] and [`decode_message`]: between messages and bytes; [`packed_bytes`] and
-//!   [`packed_values`]: between numbers and bytes.
+//! - [`encode_grpc_frame`] and [`decode_message`]: between messages and bytes; [`ReceivedMessage`]: a
+//!   message in the pieces in which it came; [`packed_bytes`] and [`packed_values`]: between numbers and
+//!   bytes.
 //! - `server` (feature `server`): the traits that a server implements and the types that answer gRPC
 //!   requests with them. Without the feature there is no tonic in here.
 //!
@@ -22,6 +23,7 @@
 mod generated;
 mod frame;
 mod packed;
+mod received;
 mod redaction;
 pub mod rpc;
 mod segmented;
@@ -34,6 +36,7 @@ pub use frame::{
     encode_grpc_frame,
 };
 pub use packed::{PackedLengthError, PackedValue, packed_bytes, packed_iter, packed_values};
+pub use received::ReceivedMessage;
 pub use segmented::{DEFAULT_SEGMENT_THRESHOLD, SegmentedBuf};
 
 pub use generated::{common, feder, health, milvus, msg, rg, schema};

@@ -8,10 +8,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use milvus_protocol::rpc::{OperationClass, RpcInfo};
-use milvus_protocol::{DecodeError, EncodedMessage};
+use milvus_protocol::{DecodeError, EncodedMessage, ReceivedMessage};
 use tokio::time::{Instant, Sleep};
 use tracing::Instrument as _;
 
@@ -50,7 +49,7 @@ pub(crate) struct Call<'a> {
 
 /// Decodes an answer; `Some` when Milvus's own status inside it is an error.
 pub(crate) type Check<'c> =
-    dyn FnMut(Bytes) -> Result<Option<ServerAnswer>, DecodeError> + Send + 'c;
+    dyn FnMut(ReceivedMessage) -> Result<Option<ServerAnswer>, DecodeError> + Send + 'c;
 
 /// What comes after an attempt.
 enum Next {

@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use milvus_protocol::milvus::{ConnectRequest, ConnectResponse};
 use milvus_protocol::rpc::{self, OperationClass, Rpc};
-use milvus_protocol::{EncodedMessage, decode_message, encode_grpc_frame};
+use milvus_protocol::{EncodedMessage, ReceivedMessage, encode_grpc_frame};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -276,8 +276,8 @@ impl Connection {
         // From here on only the encoded bytes are needed, of all attempts.
         drop(request);
         let mut decoded = None;
-        let mut check = |bytes| {
-            let response: Res = decode_message(bytes)?;
+        let mut check = |received: ReceivedMessage| {
+            let response: Res = received.decode()?;
             let failed = rpc
                 .status(&response)
                 .filter(|status| !status.is_success())

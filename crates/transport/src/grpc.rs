@@ -12,7 +12,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Response, StatusCode};
-use milvus_protocol::EncodedMessage;
+use milvus_protocol::{EncodedMessage, ReceivedMessage};
 
 mod metadata;
 mod status;
@@ -27,7 +27,7 @@ const PREFIX: usize = 5;
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: GrpcStatus,
-    pub(crate) message: Option<Bytes>,
+    pub(crate) message: Option<ReceivedMessage>,
 }
 
 /// An exchange without a complete answer, by what it proves.
@@ -137,7 +137,10 @@ fn status_of(headers: &HeaderMap) -> Result<GrpcStatus, Broken> {
 
 /// Reads the one message of a unary answer. A message that comes in one piece is not copied; a longer one is copied
 /// once, into a buffer of its own length.
-async fn read_message(body: &mut RecvStream, max_response: usize) -> Result<Option<Bytes>, Broken> {
+async fn read_message(
+    body: &mut RecvStream,
+    max_response: usize,
+) -> Result<Option<ReceivedMessage>, Broken> {
     let mut start = BytesMut::new();
     let mut message: Option<Incoming> = None;
     while let Some(chunk) = body.data().await {
@@ -215,8 +218,10 @@ impl Incoming {
         Ok(())
     }
 
-    fn finish(self) -> Result<Bytes, Broken> {
-        let message = self.whole.unwrap_or_else(|| self.parts.freeze());
+    fn finish(self) -> Result<ReceivedMessage, Broken> {
+        let message = self
+            .whole
+            .map_or_else(|| self.parts.into(), ReceivedMessage::from);
         if message.len() == self.len {
             Ok(message)
         } else {
@@ -231,6 +236,9 @@ impl Incoming {
 
 #[cfg(test)]
 mod tests {
+    use milvus_protocol::milvus::BoolResponse;
+    use prost::Message as _;
+
     use super::*;
 
     fn framed(message: &[u8]) -> Vec<u8> {
@@ -240,27 +248,23 @@ mod tests {
         bytes
     }
 
-    #[test]
-    fn a_message_in_one_piece_is_a_slice_of_what_was_received() {
-        let mut chunk = Bytes::from(framed(b"hello"));
-        let received = chunk.clone();
-        let mut incoming = Incoming::begin(&mut chunk, 100).unwrap();
-        incoming.push(chunk).unwrap();
-        let message = incoming.finish().unwrap();
-        assert_eq!(message, "hello");
-        assert_eq!(message.as_ptr(), received[PREFIX..].as_ptr());
+    fn message() -> BoolResponse {
+        BoolResponse {
+            value: true,
+            ..BoolResponse::default()
+        }
     }
 
     #[test]
-    fn pieces_are_put_together() {
-        let mut bytes = Bytes::from(framed(b"hello world"));
-        let mut tail = bytes.split_off(9);
-        let end = tail.split_off(3);
+    fn pieces_are_one_message() {
+        let mut bytes = Bytes::from(framed(&message().encode_to_vec()));
+        let tail = bytes.split_off(PREFIX + 1);
         let mut incoming = Incoming::begin(&mut bytes, 100).unwrap();
-        for piece in [bytes, tail, end] {
+        for piece in [bytes, Bytes::new(), tail] {
             incoming.push(piece).unwrap();
         }
-        assert_eq!(incoming.finish().unwrap(), "hello world");
+        let received = incoming.finish().unwrap();
+        assert_eq!(received.decode::<BoolResponse>().unwrap(), message());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use milvus_protocol::common::{ClientInfo, ErrorCode, ServerInfo, Status};
 use milvus_protocol::milvus::{
     ConnectRequest, ConnectResponse, GetVersionRequest, GetVersionResponse,
 };
-use milvus_protocol::{EncodedMessage, decode_message, encode_grpc_frame, rpc};
+use milvus_protocol::{EncodedMessage, encode_grpc_frame, rpc};
 
 use crate::error::{ConnectError, ConnectFailure, GrpcCode, Phase, ServerAnswer};
 use crate::grpc::{Answer, Broken};
@@ -143,15 +143,19 @@ impl Judge<'_> {
                 answer.status.message,
             )));
         }
-        decode_message(answer.message.unwrap_or_default()).map_err(|error| {
-            ConnectError::new(
-                ConnectFailure::NotMilvus,
-                Phase::Handshake,
-                self.address,
-                "its answer is not Milvus's",
-            )
-            .with_source(error)
-        })
+        answer
+            .message
+            .unwrap_or_default()
+            .decode()
+            .map_err(|error| {
+                ConnectError::new(
+                    ConnectFailure::NotMilvus,
+                    Phase::Handshake,
+                    self.address,
+                    "its answer is not Milvus's",
+                )
+                .with_source(error)
+            })
     }
 
     fn status(&self, status: Option<&Status>) -> Result<(), ConnectError> {

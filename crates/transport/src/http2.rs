@@ -23,8 +23,9 @@ use crate::options::{ConnectionOptions, PROBE_GAP};
 const STREAM_WINDOW: u32 = 32 * 1024 * 1024;
 /// What all answers of a channel may have in flight.
 const CONNECTION_WINDOW: u32 = 128 * 1024 * 1024;
-/// The largest frame that we take: fewer frames, fewer wake-ups for big answers.
-const MAX_FRAME: u32 = 256 * 1024;
+/// The largest frame that we take: fewer frames, fewer wake-ups for big answers. Each has a buffer of its own; one much larger
+/// would be fresh memory each time (allocators map it anew), and its pages cost more than the wake-ups.
+const MAX_FRAME: u32 = 64 * 1024;
 /// How many streams that we reset are remembered, so that late frames for them are not an error.
 const REMEMBERED_RESETS: usize = 1024;
 /// Until the peer's SETTINGS have come: what most servers allow.

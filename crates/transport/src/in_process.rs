@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf as _, Bytes};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use milvus_protocol::{EncodedMessage, GRPC_PREFIX_LEN};
+use milvus_protocol::{EncodedMessage, GRPC_PREFIX_LEN, ReceivedMessage};
 
 use crate::error::GrpcCode;
 use crate::grpc::{Answer, GrpcStatus};
@@ -111,22 +111,35 @@ where
             message: None,
         };
     }
-    let collected = match std::pin::pin!(body).collect().await {
-        Ok(collected) => collected,
-        Err(error) => return internal(error.to_string()),
-    };
-    let status = collected
-        .trailers()
+    let mut body = std::pin::pin!(body);
+    let mut trailers = None;
+    let mut received: Option<ReceivedMessage> = None;
+    let mut prefix = GRPC_PREFIX_LEN;
+    while let Some(frame) = body.frame().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return internal(error.to_string()),
+        };
+        match frame.into_data() {
+            Ok(mut data) => {
+                let skipped = prefix.min(data.remaining());
+                data.advance(skipped);
+                prefix -= skipped;
+                if prefix == 0 {
+                    let piece = data.copy_to_bytes(data.remaining());
+                    received.get_or_insert_default().push(piece);
+                }
+            }
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    let status = trailers
+        .as_ref()
         .and_then(GrpcStatus::from_headers)
         .or_else(|| GrpcStatus::from_headers(&head.headers));
-    let mut bytes = collected.to_bytes();
-    let message = (bytes.len() >= GRPC_PREFIX_LEN).then(|| {
-        bytes.advance(GRPC_PREFIX_LEN);
-        bytes
-    });
     Answer {
         status: status.unwrap_or_else(missing_status),
-        message,
+        message: received,
     }
 }
 

@@ -6,11 +6,13 @@
 //! Invariant: after each row, the builder has either one value more, or one row more without a value.
 
 use bytes::{Bytes, BytesMut};
+use milvus_protocol::packed_bytes;
 use milvus_protocol::schema as wire;
 use wire::scalar_field::Data as Array;
 
 use super::bind::{array_len, check_sparse, integer_range};
 use super::column::SparseVector;
+use super::finite::first_not_finite_float;
 use super::half::{bf16_bits, f16_bits};
 use super::{FieldColumn, Payload};
 use crate::error::Rule;
@@ -73,6 +75,15 @@ impl Scalar<'_> {
             Ok(value)
         } else {
             Err(Rule::Finite { element })
+        }
+    }
+
+    /// The value as an element of a float vector, finite or not: the most frequent case is a comparison and nothing else.
+    #[inline]
+    fn as_vector_element(self, element: usize) -> Result<f32, Rule> {
+        match self {
+            Self::Float(value) => Ok(value),
+            other => other.as_float(DataType::FloatVector, Some(element)),
         }
     }
 
@@ -166,6 +177,8 @@ pub(crate) enum Values {
     Bool(Vec<bool>),
     Int(Vec<i32>),
     Long(Vec<i64>),
+    /// Float vectors, one after the other.
+    Floats(Vec<f32>),
     Packed(BytesMut),
     Slices(Slices),
     Arrays(Vec<wire::ScalarField>),
@@ -192,6 +205,10 @@ impl FieldBuilder {
             DataType::Float => Values::Packed(BytesMut::with_capacity(rows * 4)),
             DataType::Double => Values::Packed(BytesMut::with_capacity(rows * 8)),
             DataType::Array => Values::Arrays(Vec::with_capacity(rows)),
+            DataType::FloatVector => {
+                let dimension = field.dimension.unwrap_or(0);
+                Values::Floats(Vec::with_capacity(rows * dimension))
+            }
             other if other.is_dense_vector() => {
                 let width = field.vector_bytes().unwrap_or(0);
                 Values::Packed(BytesMut::with_capacity(rows * width))
@@ -216,6 +233,7 @@ impl FieldBuilder {
             Values::Bool(values) => values.len(),
             Values::Int(values) => values.len() * 4,
             Values::Long(values) => values.len() * 8,
+            Values::Floats(floats) => floats.len() * 4,
             Values::Packed(packed) => packed.len(),
             Values::Slices(slices) => slices.bytes(),
             Values::Arrays(arrays) => arrays.len() * self.array_bytes(),
@@ -271,7 +289,7 @@ impl FieldBuilder {
             (Values::Packed(packed), scalar) if data_type == DataType::Double => {
                 packed.extend_from_slice(&scalar.as_double(data_type, None)?.to_le_bytes());
             }
-            (Values::Packed(_), Scalar::Bytes(vector)) => {
+            (Values::Packed(_) | Values::Floats(_), Scalar::Bytes(vector)) => {
                 self.push_packed_vector(vector)?;
             }
             (Values::Slices(slices), Scalar::Text(text))
@@ -306,23 +324,34 @@ impl FieldBuilder {
                 element: Some(element),
             });
         }
-        if let Values::Packed(packed) = &mut self.values {
-            packed.extend_from_slice(vector);
+        match &mut self.values {
+            Values::Packed(packed) => packed.extend_from_slice(vector),
+            Values::Floats(floats) => {
+                let (values, _) = vector.as_chunks::<4>();
+                floats.extend(values.iter().map(|value| f32::from_le_bytes(*value)));
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    /// Adds one element of a dense vector.
+    /// Adds one element of a dense vector. That those of a float vector are finite is left to
+    /// [`end_vector`](Self::end_vector), which looks at many at once.
+    #[inline]
     pub(crate) fn push_element(&mut self, element: usize, scalar: Scalar<'_>) -> Result<(), Rule> {
+        if let Values::Floats(floats) = &mut self.values {
+            floats.push(scalar.as_vector_element(element)?);
+            return Ok(());
+        }
+        self.push_packed_element(element, scalar)
+    }
+
+    fn push_packed_element(&mut self, element: usize, scalar: Scalar<'_>) -> Result<(), Rule> {
         let data_type = self.field.data_type;
         let Values::Packed(packed) = &mut self.values else {
             return Err(mismatch(data_type, scalar));
         };
         match data_type {
-            DataType::FloatVector => {
-                let value = scalar.as_float(data_type, Some(element))?;
-                packed.extend_from_slice(&value.to_le_bytes());
-            }
             DataType::Float16Vector => {
                 let value = scalar.as_float(data_type, Some(element))?;
                 let half = f16_bits(value);
@@ -351,6 +380,15 @@ impl FieldBuilder {
     /// Completes a dense vector of this many elements.
     pub(crate) fn end_vector(&mut self, elements: usize) -> Result<(), Rule> {
         let dimension = self.field.dimension.unwrap_or(0);
+        if let Values::Floats(floats) = &self.values {
+            let start = floats.len().saturating_sub(elements);
+            let vector = floats.get(start..).unwrap_or_default();
+            if let Some(element) = first_not_finite_float(vector) {
+                return Err(Rule::Finite {
+                    element: Some(element),
+                });
+            }
+        }
         let found = match self.field.data_type {
             DataType::BinaryVector => elements * 8,
             _ => elements,
@@ -396,6 +434,7 @@ impl FieldBuilder {
             Values::Bool(values) => Payload::Bool(values),
             Values::Int(values) => Payload::Int(values),
             Values::Long(values) => Payload::Long(values),
+            Values::Floats(floats) => Payload::Packed(packed_bytes(floats)),
             Values::Packed(packed) => Payload::Packed(packed.freeze()),
             Values::Slices(slices) => Payload::Slices(slices.finish()),
             Values::Arrays(arrays) => Payload::Arrays(arrays),

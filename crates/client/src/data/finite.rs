@@ -40,6 +40,19 @@ search!(in_bf16, u16, 0x7F80);
 search!(in_f32, u32, 0x7F80_0000);
 search!(in_f64, u64, 0x7FF0_0000_0000_0000);
 
+/// The index of the first value that is NaN or infinite.
+pub(crate) fn first_not_finite_float(values: &[f32]) -> Option<usize> {
+    let mut hit = false;
+    for value in values {
+        hit |= !value.is_finite();
+    }
+    if hit {
+        values.iter().position(|value| !value.is_finite())
+    } else {
+        None
+    }
+}
+
 /// The index of the first value that is NaN or infinite; `None` also for types that cannot be.
 pub(crate) fn first_not_finite(data_type: DataType, packed: &[u8]) -> Option<usize> {
     match data_type {
@@ -61,10 +74,9 @@ mod tests {
         #[test]
         fn finds_what_a_plain_search_finds(values in proptest::collection::vec(any::<f32>(), 0..300)) {
             let packed: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            prop_assert_eq!(
-                first_not_finite(DataType::FloatVector, &packed),
-                values.iter().position(|value| !value.is_finite())
-            );
+            let expected = values.iter().position(|value| !value.is_finite());
+            prop_assert_eq!(first_not_finite(DataType::FloatVector, &packed), expected);
+            prop_assert_eq!(first_not_finite_float(&values), expected);
             let packed: Vec<u8> =
                 values.iter().flat_map(|value| f64::from(*value).to_le_bytes()).collect();
             prop_assert_eq!(

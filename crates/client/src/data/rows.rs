@@ -62,6 +62,7 @@ macro_rules! scalars {
         }
     };
     (@numbers $take:ident $($method:ident $number:ident $variant:ident $wide:ident,)*) => {$(
+        #[inline]
         fn $method(self, value: $number) -> Result<(), Refused> {
             self.$take(Scalar::$variant($wide::from(value)))
         }

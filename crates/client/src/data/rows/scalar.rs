@@ -17,6 +17,7 @@ pub(super) struct ScalarSerializer<F> {
 }
 
 impl<F: FnOnce(Scalar<'_>) -> Result<(), Rule>> ScalarSerializer<F> {
+    #[inline]
     fn scalar(self, scalar: Scalar<'_>) -> Result<(), Refused> {
         Ok((self.take)(scalar)?)
     }

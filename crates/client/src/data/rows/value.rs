@@ -152,6 +152,7 @@ enum ListKind {
 }
 
 impl List<'_> {
+    #[inline]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
         match &mut self.kind {
             ListKind::Vector(elements) => {

@@ -177,7 +177,7 @@ pub(crate) async fn lists_segments(backend: Backend) {
         loaded.unwrap();
         eventually(|| async {
             let stored = client.list_persistent_segments(docs).await.unwrap();
-            let is_flushed = |state| state == SegmentState::Flushed;
+            let is_flushed = |state: SegmentState| state == SegmentState::Flushed;
             let are_flushed = stored.iter().all(|segment| is_flushed(segment.state));
             let rows: i64 = stored.iter().map(|segment| segment.rows).sum();
             (rows == 100 && are_flushed).then_some(()).ok_or(stored)
