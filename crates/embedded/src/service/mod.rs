@@ -90,17 +90,17 @@ impl Embedded {
             .await
             .map_err(|_| MilvusError::closed())?;
         let engine = Arc::clone(&self.engine);
-        // The permit comes back with the outcome: whoever has the next one then finds this thread idle and starts no other, each of
-        // which would keep memory of its own. It stays with work that nobody waits for any more.
-        let outcome = tokio::task::spawn_blocking(move || (work(&engine), permit));
+        let outcome = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work(&engine)
+        });
         let panicked = |_| {
             MilvusError::new(
                 MilvusErrorKind::Internal,
                 "the request hit a fault of the engine; nothing was changed",
             )
         };
-        let (outcome, _permit) = outcome.await.map_err(panicked)?;
-        outcome
+        outcome.await.map_err(panicked)?
     }
 }
 
