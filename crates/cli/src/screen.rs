@@ -143,7 +143,73 @@ fn write(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{File, OpenOptions};
+    use std::io::Read as _;
+    use std::path::Path;
+    use std::process::Command;
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
     use super::*;
+
+    /// Set for the process that takes a terminal and panics: on the thread that drew, or on another one.
+    const WHERE_TO_PANIC: &str = "MILVUSCTL_TEST_PANICS_ON";
+    const ITSELF: &str = "screen::tests::a_panic_gives_the_terminal_back_before_it_is_told";
+
+    fn take_the_terminal_and_panic(on: &str) -> ! {
+        let screen = Screen::open().unwrap();
+        if on == "another thread" {
+            std::thread::spawn(|| panic!("on purpose"))
+                .join()
+                .unwrap_err();
+            // Nobody drops the screen: that the terminal is as before is the hook's doing.
+            std::process::exit(101);
+        }
+        let _screen = screen;
+        panic!("on purpose");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_is_told() {
+        if let Ok(on) = std::env::var(WHERE_TO_PANIC) {
+            take_the_terminal_and_panic(&on);
+        }
+        for on in ["its own thread", "another thread"] {
+            let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+            grantpt(&person).unwrap();
+            unlockpt(&person).unwrap();
+            let name = ptsname(&person, Vec::new()).unwrap();
+            let name = Path::new(name.to_str().unwrap());
+            let program = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(name)
+                .unwrap();
+            let before = tcgetattr(&program).unwrap();
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", ITSELF, "--nocapture"])
+                .env(WHERE_TO_PANIC, on)
+                // What nobody reads must fit into the terminal.
+                .env("RUST_BACKTRACE", "0")
+                .stdin(program.try_clone().unwrap())
+                .stdout(program.try_clone().unwrap())
+                .stderr(program.try_clone().unwrap())
+                .spawn()
+                .unwrap();
+            let (mut person, mut seen) = (File::from(person), String::new());
+            let mut buffer = [0; 4096];
+            while !seen.contains("on purpose") {
+                let length = person.read(&mut buffer).unwrap();
+                seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
+            }
+            assert_eq!(child.wait().unwrap().code(), Some(101), "{seen:?}");
+            let (drawn, told) = seen.split_once(LEAVE).expect("the terminal is left");
+            assert!(drawn.contains(ENTER), "{seen:?}");
+            assert!(told.contains("on purpose"), "{seen:?}");
+            let after = tcgetattr(&program).unwrap();
+            assert_eq!(after.local_modes, before.local_modes, "{on}");
+        }
+    }
 
     #[test]
     fn a_frame_clears_what_it_does_not_write() {

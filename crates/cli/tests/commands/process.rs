@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::program::{built, finished, profile};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use milvus_testkit::fault::{FaultServer, FaultServerOptions, Rule, Then, When};
 
@@ -347,4 +347,59 @@ async fn top_draws_on_the_terminal_and_gives_it_back_as_it_was() {
         let after = tcgetattr(program.as_fd()).unwrap();
         assert_eq!(after.local_modes, before.local_modes);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn top_is_drawn_anew_when_the_terminal_gets_another_size() {
+    const END_FRAME: &str = "\u{1b}[J\u{1b}[?2026l";
+    const FRAME: &str = "\u{1b}[?2026h\u{1b}[H";
+    let server = FaultServer::start(FaultServerOptions::default())
+        .await
+        .unwrap();
+    let (_folder, file) = profile(&format!("[prod]\naddress = '{}'\n", server.address()));
+    let (mut person, program) = terminal();
+    let resize = |ws_col, ws_row| {
+        let size = Winsize {
+            ws_row,
+            ws_col,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&program, size).unwrap();
+    };
+    resize(120, 30);
+    // So long an interval that no frame comes by itself after the first.
+    let child = built(&file)
+        .args(["top", "--interval", "100000", "--color", "never"])
+        .env("TERM", "xterm")
+        .stdin(program.try_clone().unwrap())
+        .stdout(program.try_clone().unwrap())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut running = Running(child);
+    for (columns, rows) in [(120, 30), (46, 12), (20, 3), (90, 30)] {
+        if columns != 120 {
+            resize(columns, rows);
+            // The terminal is not the controlling one of the program, so that the signal is ours to send.
+            kill_process(Pid::from_child(&running.0), Signal::WINCH).unwrap();
+        }
+        let mut seen = String::new();
+        read_until(&mut person, &mut seen, END_FRAME);
+        let frame = seen.split(FRAME).nth(1).unwrap();
+        let frame = frame.split(END_FRAME).next().unwrap();
+        let lines: Vec<String> = frame
+            .split("\r\n")
+            // The terminal makes a line's end of its own of each line feed.
+            .map(|line| line.trim_end_matches('\r').replace("\u{1b}[K", ""))
+            .collect();
+        let widest = lines.iter().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= columns.into(), "{columns} columns: {lines:?}");
+        assert!(lines.len() <= rows.into(), "{rows} rows: {lines:?}");
+        // What is shown has been cut where it was too long, and only there.
+        let is_cut = lines[0].ends_with('…');
+        assert_eq!(is_cut, columns < 70, "{columns} columns: {lines:?}");
+    }
+    person.write_all(b"q").unwrap();
+    assert_eq!(running.0.wait().unwrap().code(), Some(0));
 }
