@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use milvus_protocol::milvus::GetVersionRequest;
 use milvus_protocol::rpc;
-use milvus_transport::Error as ConnectionError;
+use milvus_transport::{Error as ConnectionError, ServerDescription};
 
 use crate::client::Client;
 use crate::error::{Error, MissingFeature, Result};
@@ -25,10 +25,15 @@ pub(crate) struct Feature {
     since: Option<(u32, u32)>,
     /// Whether Milvus Lite has it.
     in_lite: bool,
+    /// Whether the engine of this project has it, whatever version of Milvus it follows otherwise.
+    in_embedded: bool,
 }
 
 /// What Milvus Lite (the Python program, not the library) calls itself.
 const LITE: &str = "milvus_lite";
+
+/// The way of deployment that the engine of this project tells in its greeting, in this process and when it is served.
+const EMBEDDED: &str = "EMBEDDED";
 
 impl Feature {
     /// A feature whose absence the server reports itself (an unknown call).
@@ -37,6 +42,7 @@ impl Feature {
             name,
             since: None,
             in_lite: true,
+            in_embedded: false,
         }
     }
 
@@ -46,6 +52,7 @@ impl Feature {
             name,
             since: Some((major, minor)),
             in_lite: true,
+            in_embedded: false,
         }
     }
 
@@ -53,6 +60,24 @@ impl Feature {
     pub(crate) const fn not_in_lite(mut self) -> Self {
         self.in_lite = false;
         self
+    }
+
+    /// The same, which the engine of this project has although it says an older version of Milvus.
+    pub(crate) const fn in_embedded(mut self) -> Self {
+        self.in_embedded = true;
+        self
+    }
+
+    /// Whether a server that greets so is new enough; `None` when it does not say.
+    fn is_in(self, server: &ServerDescription) -> Option<bool> {
+        if self.in_embedded && server.deploy_mode == EMBEDDED {
+            return Some(true);
+        }
+        match (parse_version(&server.version), self.since) {
+            (Some(version), Some(since)) => Some(version >= since),
+            _ if !self.in_lite && server.version.starts_with(LITE) => Some(false),
+            _ => None,
+        }
     }
 }
 
@@ -76,22 +101,15 @@ impl Client {
 
     /// Refuses what the server is known not to have.
     pub(crate) fn require(&self, feature: Feature) -> Result<()> {
-        let version = self.server_version();
-        let is_too_old = match (parse_version(&version), feature.since) {
-            (Some(version), Some(since)) => version < since,
-            _ => !feature.in_lite && version.starts_with(LITE),
-        };
-        if is_too_old {
-            Err(self.missing(feature, None))
-        } else {
-            Ok(())
+        match feature.is_in(&self.connection().server()) {
+            Some(false) => Err(self.missing(feature, None)),
+            Some(true) | None => Ok(()),
         }
     }
 
     /// Whether the server says that it is new enough. A server that does not say its version is not.
     pub(crate) fn is_known_to_have(&self, feature: Feature) -> bool {
-        let version = parse_version(&self.server_version());
-        matches!((version, feature.since), (Some(version), Some(since)) if version >= since)
+        feature.is_in(&self.connection().server()) == Some(true)
     }
 
     pub(crate) fn missing(&self, feature: Feature, source: Option<ConnectionError>) -> Error {
@@ -133,7 +151,18 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_version;
+    use super::{Feature, ServerDescription, parse_version};
+
+    #[test]
+    fn the_engine_has_what_the_table_says_and_no_more() {
+        let mut server = ServerDescription::default();
+        server.version = "2.6.0".to_owned();
+        let newer = Feature::since("something", 3, 0);
+        assert_eq!(newer.in_embedded().is_in(&server), Some(false));
+        server.deploy_mode = "EMBEDDED".to_owned();
+        assert_eq!(newer.in_embedded().is_in(&server), Some(true));
+        assert_eq!(newer.is_in(&server), Some(false));
+    }
 
     #[test]
     fn versions_are_read_as_servers_write_them() {

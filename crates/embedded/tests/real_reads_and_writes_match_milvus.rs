@@ -257,3 +257,62 @@ fn searches_queries_and_deletions_answer_as_milvus_does() {
         assert_eq!(milvus.lines().count(), ours.lines().count());
     });
 }
+
+/// What upserts do to rows of one key in two partitions, told by a client of any Milvus.
+async fn partitions_story(client: &Client, name: &str) -> Vec<String> {
+    create(client, name, MetricType::L2).await;
+    fill(client, name).await;
+    let mut story = Vec::new();
+    client.create_partition(name, "b").await.unwrap();
+    client.load_partitions(name, ["b"]).await.unwrap();
+    let upsert = async |partition: Option<&str>, n: i64| {
+        let request = client
+            .upsert(name)
+            .column("id", vec![7i64])
+            .column("n", vec![n])
+            .column("text", vec!["x"])
+            .column("vector", random(1, DIM));
+        match partition {
+            Some(partition) => request.partition(partition).await.unwrap(),
+            None => request.await.unwrap(),
+        };
+    };
+    for step in [(Some("b"), 70), (None, 700), (Some("b"), 7000)] {
+        upsert(step.0, step.1).await;
+        for partition in ["_default", "b"] {
+            let found = client
+                .query(name)
+                .filter("id == 7")
+                .partition(partition)
+                .output_fields(["n"])
+                .consistency(ConsistencyLevel::Strong)
+                .await
+                .unwrap();
+            let found = found
+                .column("n")
+                .map(|n| n.values::<i64>().unwrap().to_vec());
+            story.push(format!(
+                "{step:?}: {partition} {:?}",
+                found.unwrap_or_default()
+            ));
+        }
+    }
+    client.drop_collection(name).await.unwrap();
+    story
+}
+
+#[test]
+fn an_upsert_leaves_rows_of_other_partitions_as_they_are_like_milvus() {
+    block_on(async {
+        let target = parse_uri(&real::plain().uri()).unwrap().target;
+        let connection = Connection::connect("milvus", ConnectionConfig::new(target)).await;
+        let name = format!("upserts_{}", std::process::id());
+        let milvus = partitions_story(&Client::new(connection.unwrap()), &name).await;
+        let ours = partitions_story(&in_memory("upsert-partitions").await, &name).await;
+        assert_eq!(ours, milvus);
+        assert!(
+            milvus.contains(&"(Some(\"b\"), 70): _default [7]".to_owned()),
+            "{milvus:?}"
+        );
+    });
+}

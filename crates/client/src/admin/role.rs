@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::feature::Feature;
 
 const ROLES: Feature = Feature::call("roles");
-const DESCRIPTIONS: Feature = Feature::since("descriptions of roles", 3, 0);
+const DESCRIPTIONS: Feature = Feature::since("descriptions of roles", 3, 0).in_embedded();
 const FORCED: Feature = Feature::since("the forced drop of a role", 2, 4);
 
 impl Client {

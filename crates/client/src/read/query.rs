@@ -17,7 +17,9 @@ use crate::feature::Feature;
 use crate::filter::{Filter, TEMPLATES};
 use crate::results::Rows;
 
-const ORDER: Feature = Feature::since("ordered queries", 3, 0).not_in_lite();
+const ORDER: Feature = Feature::since("ordered queries", 3, 0)
+    .not_in_lite()
+    .in_embedded();
 const GROUPS: Feature = Feature::since("grouped queries", 3, 0).not_in_lite();
 
 impl Client {

@@ -108,27 +108,32 @@ impl<'a> Node<'a> {
         } else {
             &[]
         };
-        let mut position = 1;
-        std::iter::from_fn(move || {
-            let key_start = skip_space(text, position);
-            let key_end = skip_value(text, key_start)?;
-            let Self::Str(key) = Self::of(text.get(key_start..key_end)?)? else {
-                return None;
-            };
-            let colon = skip_space(text, key_end);
-            if text.get(colon) != Some(&b':') {
-                return None;
-            }
-            let start = skip_space(text, colon + 1);
-            let end = skip_value(text, start)?;
-            let value = Self::of(text.get(start..end)?)?;
-            position = skip_space(text, end);
-            if text.get(position) == Some(&b',') {
-                position += 1;
-            }
-            Some((key, value))
-        })
+        entry_texts(text).map_while(|(key, value)| Some((key, Self::of(value)?)))
     }
+}
+
+/// Keys (escapes unresolved) of an object, which begins with its brace, and the texts of their values.
+pub fn entry_texts(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut position = 1;
+    std::iter::from_fn(move || {
+        let key_start = skip_space(text, position);
+        let key_end = skip_value(text, key_start)?;
+        let Node::Str(key) = Node::of(text.get(key_start..key_end)?)? else {
+            return None;
+        };
+        let colon = skip_space(text, key_end);
+        if text.get(colon) != Some(&b':') {
+            return None;
+        }
+        let start = skip_space(text, colon + 1);
+        let end = skip_value(text, start)?;
+        let value = text.get(start..end)?;
+        position = skip_space(text, end);
+        if text.get(position) == Some(&b',') {
+            position += 1;
+        }
+        Some((key, value))
+    })
 }
 
 /// Yields the byte ranges of an array's elements.

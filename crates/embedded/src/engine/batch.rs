@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::keys::Keys;
 use super::merge::sort_by_key;
-use super::segment::{default_column, default_value, timestamp_values};
-use super::{Clock, Draft, SegmentView, Snapshot};
+use super::segment::{default_column, default_value};
+use super::{Clock, Draft};
 use crate::catalog::{CollectionRecord, DYNAMIC_FIELD, FieldRecord, PartitionRecord};
 use crate::column::{Column, ColumnBuilder, ColumnType, Value, Values};
 use crate::error::{MilvusError, MilvusErrorKind};
@@ -22,6 +22,8 @@ pub(crate) struct PreparedRows {
     pub(crate) record: Arc<CollectionRecord>,
     /// Primary keys in the order of the request.
     pub(crate) keys: Column,
+    /// The keys of the rows that these replace, when that is not `keys` because keys are automatic.
+    replaced: Option<Column>,
     columns: Vec<(i64, Column)>,
     destinations: Vec<Destination>,
 }
@@ -54,21 +56,31 @@ impl PreparedRows {
         Self::prepare(record, rows, given, partition, clock, allow_auto_id)
     }
 
-    /// As [`PreparedRows::new`] for rows that replace others, which are named by their keys even when keys are automatic.
+    /// As [`PreparedRows::new`] for rows that replace others, which are named by their keys. Where keys are automatic the new rows get
+    /// new ones, as in Milvus.
     pub(crate) fn for_upsert(
         record: Arc<CollectionRecord>,
         rows: usize,
-        given: Vec<(String, Column)>,
+        mut given: Vec<(String, Column)>,
         partition: &str,
         clock: &Clock,
     ) -> Result<Self, MilvusError> {
-        let primary = &record.primary()?.name;
-        if !given.iter().any(|(name, _)| name == primary) {
+        let primary = record.primary()?;
+        let Some(position) = given.iter().position(|(name, _)| *name == primary.name) else {
+            let name = &primary.name;
             return Err(MilvusError::invalid(format!(
-                "upsert needs the primary key: must assign pk field {primary} when upsert"
+                "upsert needs the primary key: must assign pk field {name} when upsert"
             )));
+        };
+        if !primary.auto_id {
+            return Self::prepare(record, rows, given, partition, clock, false);
         }
-        Self::prepare(record, rows, given, partition, clock, true)
+        let replaced = complete(primary, given.swap_remove(position).1, rows)?;
+        let prepared = Self::prepare(record, rows, given, partition, clock, false)?;
+        Ok(Self {
+            replaced: Some(replaced),
+            ..prepared
+        })
     }
 
     fn prepare(
@@ -118,6 +130,7 @@ impl PreparedRows {
         Ok(Self {
             record,
             keys,
+            replaced: None,
             columns,
             destinations,
         })
@@ -128,12 +141,14 @@ impl PreparedRows {
         let keys = Keys::of(&self.keys)?;
         let order = keys.sorting_permutation();
         let mut kept: Vec<usize> = Vec::with_capacity(order.len());
+        let mut is_kept = vec![false; order.len()];
         for (at, row) in order.iter().enumerate() {
             let last = order
                 .get(at + 1)
                 .is_none_or(|next| keys.compare(*row, &keys, *next) != std::cmp::Ordering::Equal);
             if last {
                 kept.push(*row);
+                is_kept[*row] = true;
             }
         }
         if kept.len() == self.keys.len() {
@@ -142,7 +157,7 @@ impl PreparedRows {
         for (_, rows) in &mut self.destinations {
             match rows {
                 None => *rows = Some(kept.clone()),
-                Some(rows) => rows.retain(|row| kept.contains(row)),
+                Some(rows) => rows.retain(|row| is_kept[*row]),
             }
         }
         Ok(self)
@@ -237,10 +252,17 @@ impl Draft<'_> {
             .collect();
         self.check_current(&rows.record, &partitions)?;
         let id = rows.record.id;
-        let keys = rows.keys.clone();
-        let rows = rows.keep_last_of_equal_keys()?;
+        // A row with a partition key may have been in any partition; others replace only what is where they go, as in Milvus.
+        let partition = match (rows.record.partition_key(), partitions.as_slice()) {
+            (None, [only]) => *only,
+            _ => 0,
+        };
+        let (keys, rows) = match rows.replaced.clone() {
+            Some(replaced) => (replaced, rows),
+            None => (rows.keys.clone(), rows.keep_last_of_equal_keys()?),
+        };
         let make = |_| {
-            let mut parts = vec![LogPart::Deletion { partition: 0, keys }];
+            let mut parts = vec![LogPart::Deletion { partition, keys }];
             parts.extend(rows.into_parts()?);
             Ok(parts)
         };
@@ -267,94 +289,6 @@ impl Draft<'_> {
             Ok(vec![LogPart::Deletion { partition, keys }])
         })
     }
-}
-
-/// Fills what a partial upsert leaves out with what the rows of the same keys have now. Keys that don't exist get nulls or defaults, if the schema has them.
-pub(crate) fn complete_partial_rows(
-    snapshot: &Snapshot,
-    rows: usize,
-    mut given: Vec<(String, Column)>,
-) -> Result<Vec<(String, Column)>, MilvusError> {
-    let record = &snapshot.record;
-    let primary = record.primary()?;
-    let Some((_, keys)) = given.iter().find(|(name, _)| *name == primary.name) else {
-        return Ok(given);
-    };
-    let current = newest_rows(snapshot, keys)?;
-    let any = current.iter().any(Option::is_some);
-    let missing = record.fields.iter().filter(|field| {
-        !field.function_output && !given.iter().any(|(name, _)| *name == field.name)
-    });
-    let mut filled = Vec::new();
-    for field in missing {
-        let optional = field.nullable || field.default.is_some() || field.dynamic;
-        if !any && optional {
-            continue;
-        }
-        if current.iter().any(Option::is_none) && !optional {
-            let about = format!(
-                "field {} is left out for keys that don't exist yet",
-                field.name
-            );
-            return Err(MilvusError::expected(
-                "need to pass in all field of new rows",
-                "the field is missing",
-                &about,
-            ));
-        }
-        let fallback = default_column(field, 1).ok();
-        let mut builder = ColumnBuilder::with_capacity(field.column_type(), rows);
-        for found in &current {
-            let value = match (found, &fallback) {
-                (Some((view, row)), _) => {
-                    let column = view.segment.column(field)?;
-                    builder
-                        .extend_rows(&column, [*row])
-                        .map_err(MilvusError::invalid)?;
-                    continue;
-                }
-                (None, Some(column)) => column.value(0),
-                (None, None) => Value::Null,
-            };
-            builder.push(value).map_err(MilvusError::invalid)?;
-        }
-        filled.push((field.name.clone(), builder.finish()));
-    }
-    given.extend(filled);
-    Ok(given)
-}
-
-/// For each key the newest row that holds it.
-fn newest_rows<'a>(
-    snapshot: &'a Snapshot,
-    keys: &Column,
-) -> Result<Vec<Option<(&'a SegmentView, usize)>>, MilvusError> {
-    let primary = snapshot.record.primary()?;
-    let wanted = Keys::of(keys)?;
-    let mut newest: Vec<Option<(i64, &SegmentView, usize)>> = vec![None; wanted.len()];
-    for view in snapshot.segments() {
-        let stored = view.segment.column(primary)?;
-        let stored = Keys::of(&stored)?;
-        let times = view.segment.timestamps()?;
-        let times = timestamp_values(&times);
-        for (at, slot) in newest.iter_mut().enumerate() {
-            for row in stored.equal_range(&wanted, at).filter(|row| {
-                !view
-                    .deleted
-                    .as_ref()
-                    .is_some_and(|deleted| deleted.get(*row))
-            }) {
-                let time = times.get(row).copied().unwrap_or_default();
-                if slot.is_none_or(|(best, _, _)| time >= best) {
-                    *slot = Some((time, view, row));
-                }
-            }
-        }
-    }
-    Ok(newest
-        .into_iter()
-        .map(|slot| slot.map(|(_, view, row)| (view, row)))
-        .collect())
 }
 
 fn find(columns: &[(i64, Column)], id: i64) -> Result<&Column, MilvusError> {

@@ -14,6 +14,7 @@ mod keys;
 mod maintenance;
 mod merge;
 mod open;
+mod partial;
 mod query;
 mod ranker;
 mod read;
@@ -30,12 +31,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-pub(crate) use batch::{PreparedDelete, PreparedRows, complete_partial_rows};
+pub(crate) use batch::{PreparedDelete, PreparedRows};
 pub(crate) use clock::{Clock, physical_milliseconds};
 pub(crate) use draft::Draft;
 pub(crate) use functions::analyzer_of;
 pub(crate) use keys::Key;
 use maintenance::Maintenance;
+pub(crate) use partial::{ArrayChange, PartialRows, replaced_partitions};
 pub(crate) use query::QueryRequest;
 pub(crate) use ranker::{Ranker, fuse};
 pub(crate) use read::{BoundFilter, Reader};

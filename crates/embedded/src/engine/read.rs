@@ -3,7 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
-use super::keys::{Key, Keys, key_column};
+use super::keys::{Key, key_column};
 use super::{SegmentView, Snapshot};
 use crate::catalog::{CollectionRecord, FieldRecord};
 use crate::column::{Bitmap, Column, ColumnBuilder, ColumnType, Columns, Value};
@@ -124,32 +124,26 @@ impl Reader {
     ) -> Result<Option<Vec<u8>>, MilvusError> {
         let primary = self.record().primary()?;
         let wanted = key_column(primary.column_type(), std::slice::from_ref(key))?;
-        for view in self.segments() {
-            let keys = view.segment.column(primary)?;
-            let range = Keys::of(&keys)?.equal_range(&Keys::of(&wanted)?, 0);
-            for row in range.filter(|row| {
-                !view
-                    .deleted
-                    .as_ref()
-                    .is_some_and(|deleted| deleted.get(*row))
-            }) {
-                match view.segment.column(field)?.value(row) {
-                    Value::Dense(bytes) => return Ok(Some(bytes.to_vec())),
-                    Value::Sparse(dimensions, weights) => {
-                        let pairs =
-                            dimensions
-                                .iter()
-                                .zip(weights)
-                                .flat_map(|(dimension, weight)| {
-                                    [dimension.to_le_bytes(), weight.to_le_bytes()]
-                                });
-                        return Ok(Some(pairs.flatten().collect()));
-                    }
-                    _ => {}
-                }
+        let Some(row) = self.newest_rows(&wanted)?.pop().flatten() else {
+            return Ok(None);
+        };
+        let column = self.gather(&self.segments(), field, &[row])?;
+        Ok(match column.value(0) {
+            Value::Dense(bytes) => Some(bytes.to_vec()),
+            Value::Sparse(dimensions, weights) => {
+                let pairs = dimensions.iter().zip(weights);
+                let bytes = pairs.flat_map(|(dimension, weight)| {
+                    [dimension.to_le_bytes(), weight.to_le_bytes()]
+                });
+                Some(bytes.flatten().collect())
             }
-        }
-        Ok(None)
+            _ => None,
+        })
+    }
+
+    /// Whether a row of this timestamp has outlived its collection's TTL.
+    pub(crate) fn has_outlived(&self, time: u64) -> bool {
+        time < self.oldest
     }
 
     pub(crate) fn record(&self) -> &CollectionRecord {

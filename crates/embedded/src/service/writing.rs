@@ -1,18 +1,111 @@
 //! Insert and upsert.
+//!
+//! The invariant: a request takes memory by what it carries. The number of rows is only a claim until a column is there that has them.
+
+use std::collections::HashMap;
 
 use milvus_protocol::milvus::*;
-use milvus_protocol::schema::FieldData;
+use milvus_protocol::schema::field_partial_update_op::OpType;
+use milvus_protocol::schema::{FieldData, FieldPartialUpdateOp};
+use prost::Message as _;
 
 use super::Embedded;
 use super::answer::Call;
 use super::field_data::{read_column, write_ids};
-use crate::catalog::{CollectionRecord, DYNAMIC_FIELD};
-use crate::column::Column;
-use crate::engine::{Draft, PreparedRows, complete_partial_rows};
+use crate::catalog::{CollectionRecord, DYNAMIC_FIELD, DefaultValue, FieldRecord};
+use crate::column::{Column, ColumnType};
+use crate::engine::{ArrayChange, Draft, PartialRows, PreparedRows, Reader, replaced_partitions};
 use crate::error::{MilvusError, MilvusErrorKind};
 
 /// More rows than any request within the message limit can hold.
 const MAX_ROWS: u32 = 10_000_000;
+/// How many bytes the rows of a request may be larger than the request, by nulls, defaults and automatic keys.
+const MAX_FILLED: usize = 512 << 20;
+
+/// Bytes that a row takes for a field that the request gives no value.
+fn filled_width(field: &FieldRecord) -> usize {
+    let default = match &field.default {
+        Some(DefaultValue::String(text)) => text.len(),
+        Some(DefaultValue::Bytes(bytes)) => bytes.len(),
+        _ => 0,
+    };
+    let kind = field.column_type();
+    // Rows of variable length have an offset each.
+    kind.row_width().unwrap_or(size_of::<u32>() + default)
+}
+
+/// Refuses rows that would be far larger than the request that claims them.
+fn check_size(
+    record: &CollectionRecord,
+    rows: u32,
+    fields: &[FieldData],
+) -> Result<(), MilvusError> {
+    let width: usize = record.fields.iter().map(filled_width).sum();
+    let carried: usize = fields.iter().map(FieldData::encoded_len).sum();
+    let size = width.saturating_mul(rows as usize);
+    if size <= MAX_FILLED.saturating_add(carried) {
+        return Ok(());
+    }
+    Err(MilvusError::new(
+        MilvusErrorKind::ParameterTooLarge,
+        format!(
+            "{rows} rows of {width} bytes each are claimed by a request of {carried} bytes, which may be filled up by at most \
+             {MAX_FILLED} bytes; send fewer rows in one request"
+        ),
+    ))
+}
+
+/// The changes of arrays that a partial upsert asks for, by field.
+fn array_changes(
+    record: &CollectionRecord,
+    asked: &[FieldPartialUpdateOp],
+    given: &[(String, Column)],
+) -> Result<HashMap<String, ArrayChange>, MilvusError> {
+    let mut names = Vec::with_capacity(asked.len());
+    let mut changes = HashMap::new();
+    for operation in asked {
+        let name = operation.field_name.as_str();
+        if names.contains(&name) {
+            return Err(MilvusError::invalid(format!(
+                "field {name} has more than one partial update operation"
+            )));
+        }
+        names.push(name);
+        let field = record
+            .field(name)
+            .ok_or_else(|| MilvusError::field_not_found(name))?;
+        let change = match OpType::try_from(operation.op) {
+            Ok(OpType::Replace) => continue,
+            Ok(OpType::ArrayAppend) => ArrayChange::Append,
+            Ok(OpType::ArrayRemove) => ArrayChange::Remove,
+            Err(_) => {
+                return Err(MilvusError::invalid(format!(
+                    "partial update operation {} of field {name} is not known: use REPLACE, ARRAY_APPEND or ARRAY_REMOVE",
+                    operation.op
+                )));
+            }
+        };
+        if !matches!(field.column_type(), ColumnType::Array(_)) {
+            return Err(MilvusError::invalid(format!(
+                "ARRAY_APPEND and ARRAY_REMOVE change arrays, but field {name} is of type {}",
+                field.column_type()
+            )));
+        }
+        if !given.iter().any(|(known, _)| known == name) {
+            return Err(MilvusError::invalid(format!(
+                "a partial update operation names field {name}, for which the request has no values"
+            )));
+        }
+        changes.insert(name.to_owned(), change);
+    }
+    Ok(changes)
+}
+
+/// Whether rows keep what the request leaves out. To change an array is to keep its row.
+fn is_partial(request: &UpsertRequest) -> bool {
+    let replaces = |operation: &FieldPartialUpdateOp| operation.op == OpType::Replace as i32;
+    request.partial_update || !request.field_ops.iter().all(replaces)
+}
 
 /// The columns of a request by the names of their fields.
 fn read_columns(
@@ -27,6 +120,7 @@ fn read_columns(
             "the number of rows is out of range",
         ));
     }
+    check_size(record, rows, fields)?;
     let mut columns: Vec<(String, Column)> = Vec::with_capacity(fields.len());
     for data in fields {
         let name = if data.is_dynamic {
@@ -113,7 +207,7 @@ impl Embedded {
     ) -> Result<MutationResult, MilvusError> {
         let database = call.database(&call.message.db_name);
         let request = call.message;
-        if request.partial_update {
+        if is_partial(&request) {
             return self.partial_upsert(database, request).await;
         }
         let prepared = self
@@ -168,7 +262,11 @@ impl Embedded {
             check_schema_timestamp(&record, request.schema_timestamp)?;
             let rows = request.num_rows as usize;
             let given = read_columns(&record, request.num_rows, &request.fields_data)?;
-            let columns = complete_partial_rows(&*draft.snapshot(record.id)?, rows, given)?;
+            let changes = array_changes(&record, &request.field_ops, &given)?;
+            let partitions = replaced_partitions(&record, &request.partition_name)?;
+            let now = draft.clock.now();
+            let reader = Reader::new(draft.snapshot(record.id)?, partitions, now);
+            let columns = PartialRows { given, changes }.complete(&reader)?;
             let prepared = PreparedRows::for_upsert(
                 record,
                 rows,

@@ -22,7 +22,6 @@ pub(super) fn checks() -> Vec<Check> {
             rows_are_ordered,
             Milvus23 => Lack::MissingFeature,
             MilvusLite => Lack::MissingFeature,
-            Embedded => Lack::MissingFeature,
         ),
         check!(one_sees_ones_own_writes),
         check!(every_read_sees_ones_own_writes),
