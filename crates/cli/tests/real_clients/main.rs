@@ -118,6 +118,16 @@ fn pymilvus_async_client_does_everyday_work() {
 }
 
 #[test]
+fn pymilvus_upserts_parts_of_rows_and_iterates_while_others_write() {
+    let served = Served::plain("serve-pymilvus-rows");
+    let script = include_str!("pymilvus_upserts_and_iterators.py");
+    assert_eq!(
+        pymilvus(script, &[&served.uri, served.password_file()]).len(),
+        4
+    );
+}
+
+#[test]
 fn pymilvus_orm_does_everyday_work() {
     let served = Served::plain("serve-pymilvus-orm");
     let script = include_str!("pymilvus_orm.py");

@@ -15,6 +15,7 @@ mod maintenance;
 mod merge;
 mod open;
 mod partial;
+mod pins;
 mod query;
 mod ranker;
 mod read;
@@ -38,6 +39,7 @@ pub(crate) use functions::analyzer_of;
 pub(crate) use keys::Key;
 use maintenance::Maintenance;
 pub(crate) use partial::{ArrayChange, PartialRows, replaced_partitions};
+pub(crate) use pins::{Pinned, Pins};
 pub(crate) use query::QueryRequest;
 pub(crate) use ranker::{Ranker, fuse};
 pub(crate) use read::{BoundFilter, Reader};
@@ -60,6 +62,7 @@ pub(crate) struct Engine {
     store: Arc<Store>,
     state: Arc<ArcSwap<State>>,
     clock: Arc<Clock>,
+    pins: Pins,
 }
 
 impl Engine {
@@ -71,6 +74,11 @@ impl Engine {
     /// The source of timestamps and automatic keys.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// The snapshots that iterators stay at.
+    pub(crate) fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// The files.
@@ -85,10 +93,10 @@ impl Engine {
         &self,
         change: impl FnOnce(&mut Draft<'_>) -> Result<R, MilvusError> + Send + 'static,
     ) -> Result<R, MilvusError> {
-        self.writer
-            .submit(change)
-            .await
-            .unwrap_or_else(|_| Err(MilvusError::closed()))
+        let outcome = self.writer.submit(change).await;
+        // What was replaced just now may be in memory for iterators alone.
+        self.pins.fit(&self.state.load());
+        outcome.unwrap_or_else(|_| Err(MilvusError::closed()))
     }
 
     /// Moves the growing rows of a collection to files; with `compact` also makes better files of those that are small or mostly

@@ -11,7 +11,7 @@ use super::draft::apply_part;
 use super::flush::SegmentRecord;
 use super::maintenance::{Bell, Maintenance};
 use super::writer::Writer;
-use super::{Clock, Draft, Engine, Segment, SegmentView, Snapshot, State};
+use super::{Clock, Draft, Engine, Pins, Segment, SegmentView, Snapshot, State};
 use crate::catalog::Catalog;
 use crate::error::MilvusError;
 use crate::storage::{AlignedBuffer, StorageError, Store, Table, decode_record};
@@ -68,6 +68,7 @@ impl Engine {
             store,
             state,
             clock,
+            pins: Pins::default(),
         })
     }
 }

@@ -28,13 +28,16 @@ mod users;
 mod writing;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use keys::{ApiKey, KeyDescription, generate_password};
 
+use milvus_protocol::common::KeyValuePair;
 use milvus_protocol::server::MilvusServiceServer;
 use tokio::sync::Semaphore;
 
-use crate::engine::{Engine, Location, OpenError, Options, Reader, State};
+use self::parameters::{find, flag};
+use crate::engine::{Engine, Location, OpenError, Options, Pinned, Reader, Snapshot, State};
 use crate::error::{MilvusError, MilvusErrorKind};
 
 /// An open embedded database. Cheap to clone; the files are closed with the last handle of the process.
@@ -104,14 +107,54 @@ impl Embedded {
     }
 }
 
-/// The collection to read, its loaded partitions of those asked for.
+/// At which moment a read looks at its collection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moment {
+    timestamp: u64,
+    /// Whether an iterator asks, which may stay at the moment of its first read.
+    of_iterator: bool,
+    /// Whether this read may be the first.
+    may_begin: bool,
+}
+
+impl Moment {
+    /// From the parameters of a read. An iterator that skips its offset says that it is none, but it says so.
+    fn new(parameters: &[KeyValuePair], timestamp: u64) -> Self {
+        Self {
+            timestamp,
+            of_iterator: find(parameters, "iterator").is_some(),
+            may_begin: flag(parameters, "iterator"),
+        }
+    }
+
+    /// The snapshot to read, and the timestamp that stands for it in the answer.
+    fn snapshot(self, engine: &Engine, newest: Arc<Snapshot>) -> (Arc<Snapshot>, u64) {
+        engine.pins().expire(Instant::now());
+        if self.of_iterator {
+            match engine.pins().find(newest.record.id, self.timestamp) {
+                Pinned::Kept(snapshot) => return (snapshot, self.timestamp),
+                Pinned::Unknown if self.may_begin => {
+                    // No other request gets this timestamp, so it means this snapshot and no other.
+                    let timestamp = engine.clock().next();
+                    engine.pins().keep(Arc::clone(&newest), timestamp);
+                    return (newest, timestamp);
+                }
+                Pinned::Unknown | Pinned::Gone => {}
+            }
+        }
+        (newest, engine.clock().now())
+    }
+}
+
+/// The collection to read, its loaded partitions of those asked for, and the timestamp of the moment at which it is read.
 fn reader(
     engine: &Engine,
     state: &State,
     database: &str,
     collection: &str,
     partitions: &[String],
-) -> Result<Reader, MilvusError> {
+    moment: Moment,
+) -> Result<(Reader, u64), MilvusError> {
     let record = state.catalog.collection(database, collection)?;
     let not_loaded = |what: String| {
         MilvusError::new(
@@ -144,5 +187,6 @@ fn reader(
     let snapshot = state.collections.get(&record.id).cloned();
     let snapshot =
         snapshot.ok_or_else(|| MilvusError::collection_not_found(database, collection))?;
-    Ok(Reader::new(snapshot, ids, engine.clock().now()))
+    let (snapshot, timestamp) = moment.snapshot(engine, snapshot);
+    Ok((Reader::new(snapshot, ids, timestamp), timestamp))
 }

@@ -12,7 +12,7 @@ use super::answer::Call;
 use super::field_data::write_column;
 use super::filters::read_filter;
 use super::parameters::find;
-use super::reader;
+use super::{Moment, reader};
 use crate::catalog::{CollectionRecord, DYNAMIC_FIELD, FieldRecord};
 use crate::engine::QueryRequest as EngineQuery;
 use crate::error::MilvusError;
@@ -201,10 +201,10 @@ impl Embedded {
         let request = call.message;
         self.blocking(move |engine| {
             let state = engine.state();
-            let reader = reader(engine, &state, &database, &request.collection_name, &request.partition_names)?;
+            let moment = Moment::new(&request.query_params, request.guarantee_timestamp);
+            let (reader, session_ts) = reader(engine, &state, &database, &request.collection_name, &request.partition_names, moment)?;
             let record = reader.record();
             let filter = read_filter(record, &request.expr, &request.expr_template_values)?;
-            let session_ts = engine.clock().now();
             if find(&request.query_params, "group_by_fields").is_some_and(|text| !text.is_empty()) {
                 return Err(MilvusError::invalid("query with group_by_fields is not supported by the embedded engine; group the rows in your program"));
             }

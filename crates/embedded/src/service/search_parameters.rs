@@ -275,18 +275,23 @@ pub(super) fn read_search(
         grouping: grouping(record, parameters)?,
         with_ties: iterator_batch.is_some(),
     };
-    let round_decimal = number(parameters, "round_decimal")?.unwrap_or(-1);
-    if !(-1..=6).contains(&round_decimal) {
-        return Err(MilvusError::invalid(format!(
-            "round_decimal [{round_decimal}] is invalid, it should be -1 or an integer in range [0, 6]"
-        )));
-    }
     Ok(ReadSearch {
         search,
-        round_decimal: round_decimal as i32,
+        round_decimal: round_decimal(parameters)?,
         iterator_batch,
         after,
     })
+}
+
+/// How many decimals scores are rounded to; -1 for all.
+pub(super) fn round_decimal(parameters: &[KeyValuePair]) -> Result<i32, MilvusError> {
+    let decimals = number(parameters, "round_decimal")?.unwrap_or(-1);
+    if (-1..=6).contains(&decimals) {
+        return Ok(decimals as i32);
+    }
+    Err(MilvusError::invalid(format!(
+        "round_decimal [{decimals}] is invalid, it should be -1 or an integer in range [0, 6]"
+    )))
 }
 
 fn read_targets(

@@ -12,8 +12,8 @@ use super::answer::Call;
 use super::field_data::{write_column, write_ids};
 use super::parameters::{find, flag};
 use super::querying::{MAX_WINDOW, OutputFields, number, output_fields};
-use super::reader;
-use super::search_parameters::{SearchParts, read_search};
+use super::search_parameters::{SearchParts, read_search, round_decimal};
+use super::{Moment, reader};
 use crate::engine::{Hit, Ranker, Reader, fuse};
 use crate::error::{MilvusError, MilvusErrorKind};
 
@@ -198,13 +198,14 @@ impl Embedded {
                 request.search_aggregation.is_some() || request.highlighter.is_some(),
             )?;
             let state = engine.state();
-            let session_ts = engine.clock().now();
-            let reader = reader(
+            let moment = Moment::new(&request.search_params, request.guarantee_timestamp);
+            let (reader, session_ts) = reader(
                 engine,
                 &state,
                 &database,
                 &request.collection_name,
                 &request.partition_names,
+                moment,
             )?;
             let output = output_fields(reader.record(), &request.output_fields, false)?;
             let read = read_search(&reader, &SearchParts::from(&request))?;
@@ -260,10 +261,9 @@ impl Embedded {
             }
             let ranker = read_ranker(&request.rank_params, request.function_score.as_ref(), searches)?;
             let (offset, limit) = hybrid_window(&request.rank_params)?;
-            let round_decimal = number(&request.rank_params, "round_decimal")?.unwrap_or(-1) as i32;
+            let round_decimal = round_decimal(&request.rank_params)?;
             let state = engine.state();
-            let session_ts = engine.clock().now();
-            let reader = reader(engine, &state, &database, &request.collection_name, &request.partition_names)?;
+            let (reader, session_ts) = reader(engine, &state, &database, &request.collection_name, &request.partition_names, Moment::default())?;
             let output = output_fields(reader.record(), &request.output_fields, false)?;
             let mut found = Vec::with_capacity(searches);
             for part in &request.requests {
