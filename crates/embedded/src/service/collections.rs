@@ -7,7 +7,7 @@ use prost::Message as _;
 
 use super::Embedded;
 use super::answer::Call;
-use super::parameters::{alter, to_map};
+use super::parameters::{alter, refuse_time_zones, to_map, to_pairs};
 use super::schema::{describe, read_field, read_schema};
 use crate::catalog::{
     CollectionRecord, DEFAULT_PARTITION, LoadState, PartitionRecord, check_name, check_schema,
@@ -221,6 +221,7 @@ impl Embedded {
         let database = call.database(&call.message.db_name);
         let request = call.message;
         check_properties(&to_map(&request.properties))?;
+        refuse_time_zones(&request.properties)?;
         let change = move |draft: &mut Draft<'_>| {
             let mut record = draft.record_to_change(&database, &request.collection_name)?;
             let mut properties = request.properties;
@@ -395,6 +396,7 @@ fn read_collection(
     let mut properties = to_map(&schema.properties);
     properties.extend(to_map(&request.properties));
     check_properties(&properties)?;
+    refuse_time_zones(&to_pairs(&properties))?;
     let record = CollectionRecord {
         id: 0,
         database: 0,

@@ -6,7 +6,7 @@ use milvus_protocol::server::Caller;
 
 use super::Embedded;
 use super::answer::Call;
-use super::parameters::{alter, to_map, to_pairs};
+use super::parameters::{alter, refuse_time_zones, to_map, to_pairs};
 use crate::catalog::{Catalog, DatabaseRecord, check_name};
 use crate::error::MilvusError;
 
@@ -17,6 +17,7 @@ impl Embedded {
     ) -> Result<Status, MilvusError> {
         let request = call.message;
         check_name("database", &request.db_name)?;
+        refuse_time_zones(&request.properties)?;
         let change = move |draft: &mut crate::engine::Draft<'_>| {
             let created = draft.clock.next();
             let (catalog, writes) = draft.catalog_mut();
@@ -72,6 +73,7 @@ impl Embedded {
         call: Call<AlterDatabaseRequest>,
     ) -> Result<Status, MilvusError> {
         let request = call.message;
+        refuse_time_zones(&request.properties)?;
         let change = move |draft: &mut crate::engine::Draft<'_>| {
             let (catalog, writes) = draft.catalog_mut();
             let mut record = DatabaseRecord::clone(catalog.database(&request.db_name)?);

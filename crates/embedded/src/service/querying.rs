@@ -11,7 +11,7 @@ use super::Embedded;
 use super::answer::Call;
 use super::field_data::write_column;
 use super::filters::read_filter;
-use super::parameters::find;
+use super::parameters::{find, refuse_time_zones};
 use super::{Moment, reader};
 use crate::catalog::{CollectionRecord, DYNAMIC_FIELD, FieldRecord};
 use crate::engine::QueryRequest as EngineQuery;
@@ -201,6 +201,7 @@ impl Embedded {
         let request = call.message;
         self.blocking(move |engine| {
             let state = engine.state();
+            refuse_time_zones(&request.query_params)?;
             let moment = Moment::new(&request.query_params, request.guarantee_timestamp);
             let (reader, session_ts) = reader(engine, &state, &database, &request.collection_name, &request.partition_names, moment)?;
             let record = reader.record();

@@ -8,7 +8,7 @@ use milvus_protocol::schema::{IDs, TemplateValue, i_ds::IdField};
 use prost::Message as _;
 
 use super::filters::read_filter;
-use super::parameters::{find, flag};
+use super::parameters::{find, flag, refuse_time_zones};
 use super::querying::{MAX_WINDOW, number};
 use crate::catalog::{CollectionRecord, FieldRecord, default_metric, metric_supports};
 use crate::distance::{Metric, Queries};
@@ -214,6 +214,7 @@ pub(super) fn read_search(
 ) -> Result<ReadSearch, MilvusError> {
     let record = reader.record();
     let parameters = parts.parameters;
+    refuse_time_zones(parameters)?;
     let inner = inner_parameters(parameters)?;
     let field = vector_field(record, parameters)?;
     let metric = metric(

@@ -10,7 +10,7 @@ use milvus_protocol::schema::{
 use super::Embedded;
 use super::answer::Call;
 use super::field_data::{write_column, write_ids};
-use super::parameters::{find, flag};
+use super::parameters::{find, flag, refuse_time_zones};
 use super::querying::{MAX_WINDOW, OutputFields, number, output_fields};
 use super::search_parameters::{SearchParts, read_search, round_decimal};
 use super::{Moment, reader};
@@ -262,6 +262,7 @@ impl Embedded {
             let ranker = read_ranker(&request.rank_params, request.function_score.as_ref(), searches)?;
             let (offset, limit) = hybrid_window(&request.rank_params)?;
             let round_decimal = round_decimal(&request.rank_params)?;
+            refuse_time_zones(&request.rank_params)?;
             let state = engine.state();
             let (reader, session_ts) = reader(engine, &state, &database, &request.collection_name, &request.partition_names, Moment::default())?;
             let output = output_fields(reader.record(), &request.output_fields, false)?;
