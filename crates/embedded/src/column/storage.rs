@@ -235,6 +235,17 @@ impl Column {
         blocks
     }
 
+    /// The bytes of a run of rows, shared, in the order of the rows. `None` unless rows have one width and none is null.
+    pub(crate) fn shared_rows(&self, rows: std::ops::Range<usize>) -> Option<Bytes> {
+        let (Storage::Fixed(values), None) = (&self.storage, &self.validity) else {
+            return None;
+        };
+        let width = self.kind.row_width()?;
+        let range = rows.start.checked_mul(width)?..rows.end.checked_mul(width)?;
+        (range.start <= range.end && range.end <= values.len())
+            .then(|| values.to_bytes().slice(range))
+    }
+
     /// Checks that offsets ascend and integers of enumerations are in range: what sizes alone don't tell.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::deletions::encode_bitmap;
 use super::draft::segment_key;
-use super::merge::{Merged, merge};
+use super::merge::{Order, merge_for_file};
 use super::{Draft, PartitionSnapshot, Segment, SegmentView, Snapshot};
 use crate::column::Bitmap;
 use crate::error::MilvusError;
@@ -77,8 +77,8 @@ pub(crate) struct Rewrite {
 #[derive(Debug)]
 pub(crate) struct Rewritten {
     rewrite: Rewrite,
-    /// View and row that each row of the file comes from.
-    origins: Vec<(u32, u32)>,
+    /// Where each row of the file comes from.
+    order: Order,
     /// The file and its size.
     segment: Option<(Segment, u64)>,
 }
@@ -90,32 +90,27 @@ impl Rewrite {
         snapshot: &Snapshot,
         store: &Store,
     ) -> Result<Rewritten, MilvusError> {
-        let Merged {
-            rows,
-            columns,
-            origins,
-        } = if self.oldest == 0 {
-            merge(&snapshot.record, &self.views)?
+        let young;
+        let views = if self.oldest == 0 {
+            &self.views
         } else {
-            let alive = self
-                .views
-                .iter()
-                .map(|view| view.without_older(self.oldest));
-            merge(
-                &snapshot.record,
-                &alive.collect::<Result<Vec<_>, MilvusError>>()?,
-            )?
+            let alive = self.views.iter();
+            let alive = alive.map(|view| view.without_older(self.oldest));
+            young = alive.collect::<Result<Vec<_>, MilvusError>>()?;
+            &young
         };
+        let order = Order::of(&snapshot.record, views)?;
         let mut segment = None;
-        if rows > 0 {
-            let bytes = store.write_segment(self.file, rows, &columns)?;
+        if order.rows() > 0 {
+            let columns = merge_for_file(&snapshot.record, views, &order)?;
+            let bytes = store.write_segment(self.file, order.rows(), columns)?;
             let file = store.open_segment(self.file)?;
             let opened = Segment::in_file(self.file, bytes as usize, file);
             segment = Some((opened, bytes));
         }
         Ok(Rewritten {
             rewrite: self,
-            origins,
+            order,
             segment,
         })
     }
@@ -324,8 +319,11 @@ fn deleted_meanwhile(file: &Rewritten, now: &[SegmentView]) -> Option<Bitmap> {
         let deleted = changed.get(view as usize).copied().flatten();
         deleted.is_some_and(|deleted| deleted.get(row as usize))
     };
-    let deleted = Bitmap::from_fn(file.origins.len(), |row| {
-        file.origins.get(row).copied().is_some_and(is_deleted)
-    });
+    let mut deleted = Bitmap::new(file.order.rows());
+    for (row, origin) in file.order.origins().enumerate() {
+        if is_deleted(origin) {
+            deleted.set(row, true);
+        }
+    }
     (!deleted.none()).then_some(deleted)
 }

@@ -27,29 +27,73 @@ pub(crate) struct EncodedImage {
     pub(crate) length: usize,
 }
 
+/// A column to be written: its blocks, each in pieces that follow each other.
+#[derive(Debug)]
+pub(crate) struct ImageColumn {
+    field: i64,
+    kind: ColumnType,
+    blocks: Vec<(BlockRole, Vec<Bytes>)>,
+}
+
+impl ImageColumn {
+    /// All rows of a column.
+    pub(crate) fn whole(field: i64, column: &Column) -> Self {
+        let blocks = column.blocks().into_iter();
+        Self {
+            field,
+            kind: column.column_type(),
+            blocks: blocks.map(|(role, bytes)| (role, vec![bytes])).collect(),
+        }
+    }
+
+    /// Rows of one width, of which none is null, by their bytes.
+    pub(crate) fn of_values(field: i64, kind: ColumnType, pieces: Vec<Bytes>) -> Self {
+        Self {
+            field,
+            kind,
+            blocks: vec![(BlockRole::Values, pieces)],
+        }
+    }
+}
+
 /// Lays `columns` (field id and column, all of `rows` rows) out as an image.
 pub(crate) fn encode_image(rows: usize, columns: &[(i64, Column)]) -> EncodedImage {
+    let columns = columns.iter();
+    encode_columns(
+        rows,
+        columns
+            .map(|(field, column)| ImageColumn::whole(*field, column))
+            .collect(),
+    )
+}
+
+/// As [`encode_image`].
+pub(crate) fn encode_columns(rows: usize, columns: Vec<ImageColumn>) -> EncodedImage {
     let mut pieces = vec![Bytes::new()];
     let mut offset = HEADER;
     let mut entries = Vec::new();
     let mut blocks = 0u32;
-    for (field, column) in columns {
-        let (kind, parameter) = type_code(column.column_type());
-        entries.extend_from_slice(&field.to_le_bytes());
+    for column in &columns {
+        let (kind, parameter) = type_code(column.kind);
+        entries.extend_from_slice(&column.field.to_le_bytes());
         entries.extend_from_slice(&kind.to_le_bytes());
         entries.extend_from_slice(&parameter.to_le_bytes());
     }
-    for (index, (_, column)) in columns.iter().enumerate() {
-        for (role, bytes) in column.blocks() {
-            entries.extend_from_slice(&(index as u32).to_le_bytes());
+    let count = columns.len() as u32;
+    for (index, column) in (0u32..).zip(columns) {
+        for (role, of_block) in column.blocks {
+            let length: usize = of_block.iter().map(Bytes::len).sum();
+            let mut checksum = crc32fast::Hasher::new();
+            of_block.iter().for_each(|piece| checksum.update(piece));
+            entries.extend_from_slice(&index.to_le_bytes());
             entries.extend_from_slice(&u32::from(role as u8).to_le_bytes());
             entries.extend_from_slice(&(offset as u64).to_le_bytes());
-            entries.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-            entries.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+            entries.extend_from_slice(&(length as u64).to_le_bytes());
+            entries.extend_from_slice(&checksum.finalize().to_le_bytes());
             entries.extend_from_slice(&[0; 4]);
-            let padding = bytes.len().next_multiple_of(ALIGNMENT) - bytes.len();
-            offset += bytes.len() + padding;
-            pieces.push(bytes);
+            let padding = length.next_multiple_of(ALIGNMENT) - length;
+            offset += length + padding;
+            pieces.extend(of_block);
             pieces.push(Bytes::from_static(&ZEROS[..padding]));
             blocks += 1;
         }
@@ -57,7 +101,7 @@ pub(crate) fn encode_image(rows: usize, columns: &[(i64, Column)]) -> EncodedIma
     let mut header = Vec::with_capacity(HEADER);
     header.extend_from_slice(&MAGIC);
     header.extend_from_slice(&VERSION.to_le_bytes());
-    header.extend_from_slice(&(columns.len() as u32).to_le_bytes());
+    header.extend_from_slice(&count.to_le_bytes());
     header.extend_from_slice(&blocks.to_le_bytes());
     header.extend_from_slice(&[0; 4]);
     header.extend_from_slice(&(rows as u64).to_le_bytes());

@@ -21,7 +21,9 @@ mod tests;
 pub(crate) use aligned::{AlignedBuffer, aligned_copy};
 pub use error::StorageError;
 pub(crate) use filesystem::{DiskFileSystem, FileSystem};
-pub(crate) use image::{ImageReader, element_from_code, encode_image};
+pub(crate) use image::{
+    EncodedImage, ImageColumn, ImageReader, element_from_code, encode_columns, encode_image,
+};
 pub use lock::LockHolder;
 pub(crate) use memory::MemoryFileSystem;
 pub(crate) use record::{LogPart, cut_record, decode_record, encode_record, record_key};

@@ -5,8 +5,7 @@
 use std::path::PathBuf;
 
 use super::{Health, Store};
-use crate::column::Column;
-use crate::storage::{ImageReader, StorageError, encode_image};
+use crate::storage::{EncodedImage, ImageColumn, ImageReader, StorageError, encode_columns};
 
 impl Store {
     fn segment_path(&self, segment: u64) -> PathBuf {
@@ -20,7 +19,7 @@ impl Store {
         &self,
         segment: u64,
         rows: usize,
-        columns: &[(i64, Column)],
+        columns: Vec<ImageColumn>,
     ) -> Result<u64, StorageError> {
         if let Health::ReadOnly(reason) = self.health() {
             return Err(StorageError::ReadOnly {
@@ -29,12 +28,13 @@ impl Store {
             });
         }
         let path = self.segment_path(segment);
-        let image = encode_image(rows, columns);
+        let EncodedImage { pieces, length } = encode_columns(rows, columns);
         let write = || {
             let file = self.filesystem.create(&path)?;
             let mut offset = 0;
-            for piece in image.pieces.iter().filter(|piece| !piece.is_empty()) {
-                file.write_at(offset, piece)?;
+            // What was copied together for this file is given back with each piece.
+            for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
+                file.write_at(offset, &piece)?;
                 offset += piece.len() as u64;
             }
             Ok(file)
@@ -56,7 +56,7 @@ impl Store {
                 detail: format!("could not fsync {}: {error}", path.display()),
             }
         })?;
-        Ok(image.length as u64)
+        Ok(length as u64)
     }
 
     /// Maps a segment file and checks its header and directory.
