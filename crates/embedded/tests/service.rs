@@ -338,3 +338,39 @@ fn struct_arrays_and_the_chinese_analyzer_are_refused_by_name() {
         }
     });
 }
+
+#[test]
+fn replicas_are_as_many_as_there_are_nodes_and_go_with_the_release() {
+    runtime().block_on(async {
+        let database = open(Location::Memory("replicas".to_owned()), Options::default()).unwrap();
+        collection(&database).await;
+        let described = async || -> GetReplicasResponse {
+            let request = GetReplicasRequest {
+                collection_name: "docs".to_owned(),
+                ..Default::default()
+            };
+            call(&database, "GetReplicas", request).await
+        };
+        let load = async |replica_number: i32| -> Status {
+            let request = LoadCollectionRequest {
+                collection_name: "docs".to_owned(),
+                replica_number,
+                ..Default::default()
+            };
+            call(&database, "LoadCollection", request).await
+        };
+        assert_eq!(described().await.replicas.len(), 1);
+        let request = ReleaseCollectionRequest {
+            collection_name: "docs".to_owned(),
+            ..Default::default()
+        };
+        succeeded(call(&database, "ReleaseCollection", request).await);
+        let answer = described().await;
+        assert!(!answer.status.unwrap().is_success() && answer.replicas.is_empty());
+        let refused = load(3).await;
+        assert!(refused.reason.contains("nodes not enough"), "{refused:?}");
+        assert!(described().await.replicas.is_empty());
+        succeeded(load(1).await);
+        assert_eq!(described().await.replicas.len(), 1);
+    });
+}

@@ -26,6 +26,19 @@ fn require_indexes(record: &CollectionRecord) -> Result<(), MilvusError> {
     }
 }
 
+/// The number of replicas to load; 0 asks for the usual one. There is one node here, and Milvus refuses more replicas than it has nodes.
+fn replicas(asked: i32) -> Result<i32, MilvusError> {
+    if asked <= 1 {
+        return Ok(1);
+    }
+    Err(MilvusError::new(
+        MilvusErrorKind::Unexpected,
+        format!(
+            "nodes not enough: {asked} replicas were asked for, and the embedded engine is one node; load with replica_number 1"
+        ),
+    ))
+}
+
 impl Embedded {
     async fn change_load(
         &self,
@@ -54,8 +67,8 @@ impl Embedded {
         let request = call.message;
         let change = move |record: &mut CollectionRecord| {
             require_indexes(record)?;
+            record.replicas = replicas(request.replica_number)?;
             record.load = LoadState::Loaded;
-            record.replicas = request.replica_number.max(1);
             record
                 .partitions
                 .iter_mut()
@@ -73,6 +86,7 @@ impl Embedded {
         let database = call.database(&call.message.db_name);
         let change = |record: &mut CollectionRecord| {
             record.load = LoadState::Released;
+            record.replicas = 0;
             record
                 .partitions
                 .iter_mut()
@@ -91,6 +105,7 @@ impl Embedded {
         let request = call.message;
         let change = move |record: &mut CollectionRecord| {
             require_indexes(record)?;
+            let replicas = replicas(request.replica_number)?;
             for name in &request.partition_names {
                 record.partition(name)?;
             }
@@ -103,7 +118,7 @@ impl Embedded {
             }
             if record.load == LoadState::Released {
                 record.load = LoadState::PartitionsLoaded;
-                record.replicas = request.replica_number.max(1);
+                record.replicas = replicas;
             }
             Ok(())
         };
@@ -139,6 +154,7 @@ impl Embedded {
             record.load = if any {
                 LoadState::PartitionsLoaded
             } else {
+                record.replicas = 0;
                 LoadState::Released
             };
             Ok(())

@@ -8,7 +8,7 @@ use milvus_protocol::schema::LongArray;
 
 use super::Embedded;
 use super::answer::Call;
-use crate::catalog::CollectionRecord;
+use crate::catalog::{CollectionRecord, LoadState};
 use crate::engine::{SegmentView, State};
 use crate::error::{MilvusError, MilvusErrorKind};
 use crate::storage::Health;
@@ -278,7 +278,7 @@ impl Embedded {
                 .catalog
                 .collection(&database, &call.message.collection_name)?,
         };
-        if record.replicas == 0 {
+        if record.load == LoadState::Released {
             let message = format!("collection not loaded[collection={}]", record.name);
             return Err(MilvusError::new(
                 MilvusErrorKind::CollectionNotLoaded,
@@ -291,6 +291,7 @@ impl Embedded {
             partition_ids: record
                 .partitions
                 .iter()
+                .filter(|partition| record.is_loaded(partition))
                 .map(|partition| partition.id as i64)
                 .collect(),
             resource_group_name: "__default_resource_group".to_owned(),
