@@ -9,8 +9,8 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use milvus_client::admin::Index;
-use milvus_client::schema::CollectionSchema;
+use milvus_client::admin::{Index, IndexType};
+use milvus_client::schema::{CollectionSchema, FieldSchema, FunctionSchema};
 use milvus_client::{Client, MetricType};
 use milvus_embedded::{Options, open};
 
@@ -177,6 +177,91 @@ fn rows_that_outlived_their_time_are_not_seen() {
         assert_eq!(found.query(0).len(), 0);
         client.flush(["docs"]).await.unwrap();
         assert_eq!(count(&client).await, 0);
+    });
+}
+
+#[test]
+fn rows_that_outlived_their_time_are_not_used_either() {
+    block_on(async {
+        let client = in_memory("ttl-uses").await;
+        let text = FieldSchema::varchar("text", 100).analyzer(&serde_json::json!({}));
+        let schema = || {
+            CollectionSchema::new()
+                .field(FieldSchema::int64("id").primary_key())
+                .field(text.clone())
+                .field(FieldSchema::sparse_float_vector("terms"))
+                .field(FieldSchema::float_vector("vector", DIM))
+                .function(FunctionSchema::bm25("bm25", "text", "terms"))
+        };
+        for (name, seconds) in [("docs", 2), ("fresh", 1_000_000)] {
+            client
+                .create_collection(name, schema())
+                .index(
+                    "terms",
+                    Index::new(IndexType::SparseInvertedIndex).metric_type(MetricType::Bm25),
+                )
+                .index("vector", Index::flat(MetricType::L2))
+                .property("collection.ttl.seconds", seconds)
+                .await
+                .unwrap();
+        }
+        let insert = async |name: &str, ids: Vec<i64>, text: &str| {
+            client
+                .insert(name)
+                .column("text", vec![text; ids.len()])
+                .column("vector", random(1, ids.len() * DIM))
+                .column("id", ids)
+                .await
+                .unwrap();
+        };
+        let score = async |name: &str| {
+            let search = client.search(name).field("terms").vector("milvus").limit(1);
+            let found = search.await.unwrap();
+            found.query(0).scores().first().copied()
+        };
+        insert("docs", (0..50).collect(), "milvus and others").await;
+        let by_key = async || {
+            client
+                .search("docs")
+                .field("vector")
+                .near_ids(vec![7i64])
+                .limit(1)
+                .await
+        };
+        let (written, searched) = (Instant::now(), by_key().await);
+        assert!(searched.is_ok() || written.elapsed() >= Duration::from_secs(1));
+        score("docs").await;
+        // What it waits for is the clock itself.
+        while count(&client).await > 0 {
+            assert!(
+                written.elapsed() < Duration::from_secs(30),
+                "the rows never expire"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let error = by_key().await.map(drop).unwrap_err().to_string();
+        assert!(error.contains("do not exist"), "{error}");
+        let partial = client
+            .upsert("docs")
+            .column("id", vec![7i64])
+            .column("text", vec!["x"]);
+        let error = partial.partial().await.map(drop).unwrap_err().to_string();
+        assert!(error.contains("don't exist yet"), "{error}");
+        insert("docs", vec![100, 101], "milvus alone").await;
+        insert("fresh", vec![100, 101], "milvus alone").await;
+        // The last part of a row's life is the clock's too.
+        let (expected, inserted) = (score("fresh").await, Instant::now());
+        loop {
+            let found = score("docs").await;
+            if found.is_none() || found == expected {
+                break;
+            }
+            assert!(
+                inserted.elapsed() < Duration::from_secs(30),
+                "{found:?}, {expected:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     });
 }
 

@@ -58,6 +58,11 @@ pub(crate) fn physical_milliseconds(timestamp: u64) -> u64 {
     timestamp >> LOGICAL_BITS
 }
 
+/// The timestamp of a wall clock.
+pub(crate) fn timestamp_of(milliseconds: u64) -> u64 {
+    milliseconds << LOGICAL_BITS
+}
+
 /// The lowest timestamp of rows that are at most `seconds` old at `now`.
 pub(crate) fn oldest_alive(now: u64, seconds: u64) -> u64 {
     physical_milliseconds(now).saturating_sub(seconds.saturating_mul(1000)) << LOGICAL_BITS

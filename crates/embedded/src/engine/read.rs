@@ -141,6 +141,11 @@ impl Reader {
         })
     }
 
+    /// The lowest timestamp that rows may have; 0 when they live for ever.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.oldest
+    }
+
     /// Whether a row of this timestamp has outlived its collection's TTL.
     pub(crate) fn has_outlived(&self, time: u64) -> bool {
         time < self.oldest

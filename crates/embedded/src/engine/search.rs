@@ -1,13 +1,16 @@
 //! Search: an exact scan of the visible rows, the best of each segment, merged by score and then by primary key.
 
-use std::collections::{HashMap, HashSet};
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::SegmentView;
+use super::grouping::{Grouping, grouped};
 use super::keys::{Key, Keys};
 use super::read::{BoundFilter, Reader, RowAddress};
 use crate::catalog::FieldRecord;
-use crate::column::{Bitmap, Column, Value};
+use crate::column::{Bitmap, Column};
 use crate::distance::{Hit as RowHit, Metric, Queries, ScanOptions, scan, scan_bm25};
 use crate::error::MilvusError;
 use crate::text::bm25::{Parameters, Scorer};
@@ -51,15 +54,6 @@ impl ScoreRange {
     }
 }
 
-/// At most `size` hits of each value of a field.
-#[derive(Clone, Debug)]
-pub(crate) struct Grouping {
-    pub(crate) field: FieldRecord,
-    pub(crate) size: usize,
-    /// Groups with fewer than `size` hits are left out.
-    pub(crate) strict: bool,
-}
-
 /// A search of one vector field.
 #[derive(Clone, Debug)]
 pub(crate) struct SearchRequest {
@@ -84,13 +78,24 @@ pub(crate) struct Hit {
     pub(crate) score: f32,
 }
 
+impl Hit {
+    /// Whether this hit comes before another one: the better score, then the lower key.
+    pub(super) fn rank(&self, other: &Self, metric: Metric) -> Ordering {
+        let by_score = match metric.larger_is_better() {
+            true => other.score.total_cmp(&self.score),
+            false => self.score.total_cmp(&other.score),
+        };
+        by_score.then_with(|| self.key.cmp(&other.key))
+    }
+}
+
 /// A segment made ready: its vectors, its keys, and the rows to look at.
-struct Prepared<'a> {
-    segment: u32,
-    view: &'a SegmentView,
-    vectors: Column,
-    keys: Column,
-    rows: Bitmap,
+pub(super) struct Prepared<'a> {
+    pub(super) segment: u32,
+    pub(super) view: &'a SegmentView,
+    pub(super) vectors: Column,
+    pub(super) keys: Column,
+    pub(super) rows: Bitmap,
 }
 
 impl Reader {
@@ -118,11 +123,7 @@ impl Reader {
         let scorers = self.scorers(request)?;
         let wanted = request.offset.saturating_add(request.limit);
         if let Some(grouping) = &request.grouping {
-            let all = best(&prepared, request, &scorers, usize::MAX)?;
-            return all
-                .into_iter()
-                .map(|hits| group(&prepared, grouping, hits, request))
-                .collect();
+            return grouped(&prepared, request, grouping, &scorers);
         }
         // Rows inserted twice under one key count once; when that leaves too few, more are looked at.
         let mut depth = wanted;
@@ -148,7 +149,7 @@ impl Reader {
         let Targets::Texts(texts) = &request.targets else {
             return Ok(Vec::new());
         };
-        let statistics = self.snapshot.statistics(&request.field)?;
+        let statistics = self.snapshot.statistics(&request.field, self.oldest())?;
         let index = self.record().index_on(&request.field.name);
         let parameter = |name: &str, default: f32| {
             index
@@ -167,6 +168,35 @@ impl Reader {
     }
 }
 
+impl Prepared<'_> {
+    /// The best `depth` rows for each target, of all rows or of some.
+    pub(super) fn scan(
+        &self,
+        request: &SearchRequest,
+        scorers: &[Scorer],
+        depth: usize,
+        rows: Option<Range<usize>>,
+    ) -> Result<Vec<Vec<RowHit>>, MilvusError> {
+        // Rows are in the order of their keys, so ties inside of a segment need no look at the keys.
+        let options = ScanOptions {
+            limit: depth,
+            allowed: Some(&self.rows),
+            rows,
+            radius: request.range.radius,
+            range_filter: request.range.range_filter,
+            ..ScanOptions::default()
+        };
+        match &request.targets {
+            Targets::Vectors(queries) => scan(&self.vectors, queries, &options),
+            Targets::Texts(_) => {
+                let scan_one = |scorer| scan_bm25(&self.vectors, scorer, &options);
+                scorers.iter().map(scan_one).collect()
+            }
+        }
+        .map_err(MilvusError::invalid)
+    }
+}
+
 /// The best `depth` hits of all segments for each target, best first; equal scores by key.
 fn best(
     prepared: &[Prepared<'_>],
@@ -176,27 +206,7 @@ fn best(
 ) -> Result<Vec<Vec<Hit>>, MilvusError> {
     let mut all: Vec<Vec<Hit>> = vec![Vec::new(); request.targets.len()];
     for part in prepared {
-        // Rows are in the order of their keys, so ties inside of a segment need no look at the keys.
-        let options = ScanOptions {
-            limit: depth,
-            allowed: Some(&part.rows),
-            radius: request.range.radius,
-            range_filter: request.range.range_filter,
-            ..ScanOptions::default()
-        };
-        let found: Vec<Vec<RowHit>> = match &request.targets {
-            Targets::Vectors(queries) => {
-                scan(&part.vectors, queries, &options).map_err(MilvusError::invalid)?
-            }
-            Targets::Texts(_) => {
-                let scan_one = |scorer| scan_bm25(&part.vectors, scorer, &options);
-                scorers
-                    .iter()
-                    .map(scan_one)
-                    .collect::<Result<_, _>>()
-                    .map_err(MilvusError::invalid)?
-            }
-        };
+        let found = part.scan(request, scorers, depth, None)?;
         let keys = Keys::of(&part.keys)?;
         for (hits, found) in all.iter_mut().zip(found) {
             let address = |row: u32| RowAddress {
@@ -210,17 +220,8 @@ fn best(
             }));
         }
     }
-    let sign = if request.metric.larger_is_better() {
-        -1.0
-    } else {
-        1.0
-    };
     for hits in &mut all {
-        hits.sort_by(|left, right| {
-            (left.score * sign)
-                .total_cmp(&(right.score * sign))
-                .then_with(|| left.key.cmp(&right.key))
-        });
+        hits.sort_by(|left, right| left.rank(right, request.metric));
         hits.truncate(depth);
     }
     Ok(all)
@@ -255,60 +256,9 @@ fn cut(mut hits: Vec<Hit>, offset: usize, wanted: usize, with_ties: bool) -> Vec
     hits
 }
 
-fn first_of_each_key(hits: Vec<Hit>) -> Vec<Hit> {
+pub(super) fn first_of_each_key(hits: Vec<Hit>) -> Vec<Hit> {
     let mut seen = HashSet::with_capacity(hits.len());
     hits.into_iter()
         .filter(|hit| seen.insert(hit.key.clone()))
         .collect()
-}
-
-/// A value to group by.
-#[derive(PartialEq, Eq, Hash)]
-enum GroupValue {
-    Null,
-    Number(i64),
-    Text(String),
-}
-
-/// Up to `limit` groups after the first `offset` ones, in the order of their best hits, each group's hits together.
-fn group(
-    prepared: &[Prepared<'_>],
-    grouping: &Grouping,
-    hits: Vec<Hit>,
-    request: &SearchRequest,
-) -> Result<Vec<Hit>, MilvusError> {
-    let mut columns = HashMap::new();
-    for part in prepared {
-        columns.insert(part.segment, part.view.segment.column(&grouping.field)?);
-    }
-    let mut order: Vec<Vec<Hit>> = Vec::new();
-    let mut places: HashMap<GroupValue, usize> = HashMap::new();
-    let full = |group: &Vec<Hit>| group.len() >= grouping.size;
-    for hit in first_of_each_key(hits) {
-        let Some(column) = columns.get(&hit.address.segment) else {
-            continue;
-        };
-        let value = match column.value(hit.address.row as usize) {
-            Value::Int(number) | Value::Timestamptz(number) => GroupValue::Number(number),
-            Value::Bool(flag) => GroupValue::Number(i64::from(flag)),
-            Value::Varchar(text) => GroupValue::Text(text.to_owned()),
-            _ => GroupValue::Null,
-        };
-        let next = order.len();
-        let place = *places.entry(value).or_insert(next);
-        if place == next {
-            order.push(Vec::new());
-        }
-        if let Some(group) = order.get_mut(place).filter(|group| !full(group)) {
-            group.push(hit);
-        }
-    }
-    let kept = order
-        .into_iter()
-        .filter(|group| !grouping.strict || full(group));
-    Ok(kept
-        .skip(request.offset)
-        .take(request.limit)
-        .flatten()
-        .collect())
 }

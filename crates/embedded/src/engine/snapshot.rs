@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Segment;
-use super::clock::oldest_alive;
+use super::clock::{oldest_alive, timestamp_of};
 use crate::catalog::{Catalog, CollectionRecord, FieldRecord};
 use crate::column::{Bitmap, Values};
 use crate::error::MilvusError;
 use crate::text::bm25::Statistics;
+
+/// Into so many parts the life of a row is divided; statistics leave out those that are over.
+const AGES: u64 = 64;
 
 /// A segment and which of its rows are deleted.
 #[derive(Clone, Debug)]
@@ -77,8 +80,8 @@ pub(crate) struct Snapshot {
     pub(crate) timestamp: u64,
     /// Size of its records in the log.
     pub(crate) log_bytes: usize,
-    /// Term statistics by field, made when a search first needs them.
-    statistics: Mutex<HashMap<i64, Arc<Statistics>>>,
+    /// Term statistics by field, and the age up to which rows are in them; made when a search needs them.
+    statistics: Mutex<HashMap<i64, (u64, Arc<Statistics>)>>,
 }
 
 impl Clone for Snapshot {
@@ -134,13 +137,22 @@ impl Snapshot {
             .flat_map(|partition| &partition.segments)
     }
 
-    /// Term statistics of a BM25 field over all rows that are not deleted, whatever the filter of a search.
-    pub(crate) fn statistics(&self, field: &FieldRecord) -> Result<Arc<Statistics>, MilvusError> {
+    /// Term statistics of a BM25 field over all rows that are not deleted and not older than `oldest`, whatever the filter of a
+    /// search. A row that has outlived its TTL counts a little longer, [`AGES`]: else each search would count anew.
+    pub(crate) fn statistics(
+        &self,
+        field: &FieldRecord,
+        oldest: u64,
+    ) -> Result<Arc<Statistics>, MilvusError> {
+        let age = self.record.ttl_seconds().unwrap_or(0).saturating_mul(1000) / AGES;
+        let oldest = oldest - oldest % timestamp_of(age.max(1));
         let mut known = self
             .statistics
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(statistics) = known.get(&field.id) {
+        if let Some((of, statistics)) = known.get(&field.id)
+            && *of >= oldest
+        {
             return Ok(Arc::clone(statistics));
         }
         let mut all = Statistics::default();
@@ -149,13 +161,17 @@ impl Snapshot {
             let Values::SparseFloatVector(rows) = column.values() else {
                 continue;
             };
-            for row in view.alive_rows().ones().filter(|row| column.is_valid(*row)) {
+            let mut alive = view.alive_rows();
+            if oldest > 0 {
+                alive.intersect(&view.segment.young_rows(oldest)?);
+            }
+            for row in alive.ones().filter(|row| column.is_valid(*row)) {
                 let (terms, counts) = rows.get(row);
                 all.add(terms, counts);
             }
         }
         let all = Arc::new(all);
-        known.insert(field.id, Arc::clone(&all));
+        known.insert(field.id, (oldest, Arc::clone(&all)));
         Ok(all)
     }
 

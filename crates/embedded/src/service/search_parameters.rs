@@ -18,6 +18,9 @@ use crate::engine::{
 use crate::error::MilvusError;
 use crate::text::bm25::term_counts;
 
+/// Most hits of a group, as Milvus is configured where nobody changed it.
+const MAX_GROUP_SIZE: i64 = 10;
+
 /// The parts of a search request and of a part of a hybrid one that say what to search.
 pub(super) struct SearchParts<'a> {
     pub(super) parameters: &'a [KeyValuePair],
@@ -200,6 +203,11 @@ fn grouping(
             "input group size:{size} is negative or zero, failed to do search_groupby"
         )));
     }
+    if size > MAX_GROUP_SIZE {
+        return Err(MilvusError::invalid(format!(
+            "input group size:{size} exceeds configured max group size:{MAX_GROUP_SIZE}"
+        )));
+    }
     Ok(Some(Grouping {
         field: field.clone(),
         size: size as usize,
@@ -259,6 +267,19 @@ pub(super) fn read_search(
                 MilvusError::invalid(format!("search_iter_last_bound is a number, not {text}"))
             })?),
         };
+    let grouping = grouping(record, parameters)?;
+    let refused = match grouping.is_some() {
+        true if flag(parameters, "iterator") || iterator_batch.is_some() => {
+            Some("Not allowed to do groupBy when doing iteration")
+        }
+        true if range.radius.is_some() || range.range_filter.is_some() => {
+            Some("Not allowed to do range-search when doing search-group-by")
+        }
+        _ => None,
+    };
+    if let Some(refused) = refused {
+        return Err(MilvusError::invalid(refused));
+    }
     let targets = read_targets(reader, field, metric, parts.input)?;
     if iterator_batch.is_some() && targets.len() != 1 {
         return Err(MilvusError::invalid(
@@ -273,7 +294,7 @@ pub(super) fn read_search(
         limit: iterator_batch.unwrap_or(limit as usize),
         offset: offset as usize,
         range: after.map_or(range, |bound| range.after(metric, bound)),
-        grouping: grouping(record, parameters)?,
+        grouping,
         with_ties: iterator_batch.is_some(),
     };
     Ok(ReadSearch {
