@@ -268,17 +268,9 @@ pub(super) fn read_search(
             })?),
         };
     let grouping = grouping(record, parameters)?;
-    let refused = match grouping.is_some() {
-        true if flag(parameters, "iterator") || iterator_batch.is_some() => {
-            Some("Not allowed to do groupBy when doing iteration")
-        }
-        true if range.radius.is_some() || range.range_filter.is_some() => {
-            Some("Not allowed to do range-search when doing search-group-by")
-        }
-        _ => None,
-    };
-    if let Some(refused) = refused {
-        return Err(MilvusError::invalid(refused));
+    if grouping.is_some() {
+        let iterates = flag(parameters, "iterator") || iterator_batch.is_some();
+        check_grouped(iterates, range)?;
     }
     let targets = read_targets(reader, field, metric, parts.input)?;
     if iterator_batch.is_some() && targets.len() != 1 {
@@ -303,6 +295,21 @@ pub(super) fn read_search(
         iterator_batch,
         after,
     })
+}
+
+/// Refuses what Milvus doesn't group.
+fn check_grouped(iterates: bool, range: ScoreRange) -> Result<(), MilvusError> {
+    if iterates {
+        return Err(MilvusError::invalid(
+            "Not allowed to do groupBy when doing iteration",
+        ));
+    }
+    if range.radius.is_some() || range.range_filter.is_some() {
+        return Err(MilvusError::invalid(
+            "Not allowed to do range-search when doing search-group-by",
+        ));
+    }
+    Ok(())
 }
 
 /// How many decimals scores are rounded to; -1 for all.
