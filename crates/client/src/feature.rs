@@ -107,6 +107,19 @@ impl Client {
         }
     }
 
+    /// Refuses what the server is known to be too old for. A Milvus Lite refuses it itself.
+    pub(crate) fn require_version(&self, feature: Feature) -> Result<()> {
+        if self.is_lite_without(feature) {
+            return Ok(());
+        }
+        self.require(feature)
+    }
+
+    /// Whether the server is a Milvus Lite, and Milvus Lite does not have the feature.
+    pub(crate) fn is_lite_without(&self, feature: Feature) -> bool {
+        !feature.in_lite && self.server_version().starts_with(LITE)
+    }
+
     /// Whether the server says that it is new enough. A server that does not say its version is not.
     pub(crate) fn is_known_to_have(&self, feature: Feature) -> bool {
         feature.is_in(&self.connection().server()) == Some(true)

@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::consistency::ConsistencyLevel;
 use crate::error::{Error, Result};
 use crate::feature::Feature;
-use crate::schema::{CollectionSchema, FieldSchema, protocol_pairs};
+use crate::schema::{CollectionSchema, DataType, FieldSchema, protocol_pairs};
 
 impl Client {
     /// Creates a collection.
@@ -146,11 +146,11 @@ impl CreateCollection {
         Ok(())
     }
 
-    /// What older servers would create without a word, but not as it was asked for.
-    fn require_features(&self) -> Result<()> {
+    /// What older servers would create without a word, but not as it was asked for; and what Milvus Lite refuses.
+    fn features(&self) -> Vec<Feature> {
         let fields = &self.schema.fields;
         let any = |test: fn(&FieldSchema) -> bool| fields.iter().any(test);
-        let needs = [
+        let parts = [
             (
                 any(|field| field.is_nullable),
                 Feature::since("nullable fields", 2, 5),
@@ -171,17 +171,33 @@ impl CreateCollection {
                 !self.schema.struct_array_fields.is_empty(),
                 Feature::since("arrays of structs", 2, 6),
             ),
+            (
+                self.schema.vector_fields().count() > 1,
+                Feature::since("several vector fields", 2, 4),
+            ),
         ];
-        let needed = needs.into_iter().filter(|(is_used, _)| *is_used);
-        for (_, feature) in needed {
-            self.client.require(feature)?;
+        let used = parts.into_iter().filter(|(is_used, _)| *is_used);
+        let types = fields.iter().filter_map(|field| of_type(field.data_type));
+        used.map(|(_, feature)| feature).chain(types).collect()
+    }
+
+    /// What a server that has refused the collection lacks for it, if that is why.
+    async fn explained(&self, features: &[Feature], error: Error) -> Error {
+        let lacking = |feature: &&Feature| self.client.is_lite_without(**feature);
+        match (error, features.iter().find(lacking)) {
+            (Error::Connection(refusal), Some(feature)) if refusal.answer().is_some() => {
+                self.client.refused(*feature, refusal).await
+            }
+            (error, _) => error,
         }
-        Ok(())
     }
 
     async fn send(self) -> Result<()> {
         let message = self.message()?;
-        self.require_features()?;
+        let features = self.features();
+        for feature in &features {
+            self.client.require_version(*feature)?;
+        }
         let clock = self.settings.start();
         {
             let _changing = Changing::new(&self.client, [self.collection.as_str()]);
@@ -189,7 +205,9 @@ impl CreateCollection {
             let call = self
                 .client
                 .call(feature, &rpc::CREATE_COLLECTION, message, &clock);
-            call.await.and_then(done)?;
+            if let Err(error) = call.await.and_then(done) {
+                return Err(self.explained(&features, error).await);
+            }
         }
         if self.indexes.is_empty() {
             return Ok(());
@@ -203,4 +221,19 @@ impl CreateCollection {
         load.settings = clock.settings();
         load.await
     }
+}
+
+/// The types of fields that not every server has. Milvus 2.3 takes some that it does not have, and then finds the wrong rows;
+/// Milvus Lite refuses them.
+fn of_type(data_type: DataType) -> Option<Feature> {
+    Some(match data_type {
+        DataType::BinaryVector => Feature::call("binary vectors").not_in_lite(),
+        DataType::Float16Vector => Feature::since("float16 vectors", 2, 4).not_in_lite(),
+        DataType::BFloat16Vector => Feature::since("bfloat16 vectors", 2, 4).not_in_lite(),
+        DataType::SparseFloatVector => Feature::since("sparse vectors", 2, 4),
+        DataType::Int8Vector => Feature::since("int8 vectors", 2, 6).not_in_lite(),
+        DataType::Geometry => Feature::since("geometries", 2, 6),
+        DataType::Timestamptz => Feature::since("moments with a time zone", 2, 6),
+        _ => return None,
+    })
 }
