@@ -45,6 +45,11 @@ impl Clock {
             .map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// Whether no time is left.
+    pub(crate) fn is_over(&self) -> bool {
+        self.remaining().is_some_and(|left| left.is_zero())
+    }
+
     /// Settings for a request that is a part of this one.
     pub(crate) fn settings(&self) -> CallSettings {
         CallSettings {

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use milvus_protocol::milvus::{DescribeCollectionRequest, DescribeCollectionResponse};
 use milvus_protocol::rpc;
+use milvus_transport::Error as ConnectionError;
 
 use crate::cache::CollectionKey;
-use crate::call::CallSettings;
+use crate::call::{CallSettings, Clock};
 use crate::client::Client;
 use crate::consistency::ConsistencyLevel;
 use crate::error::{Error, Result};
@@ -51,17 +53,56 @@ impl Client {
         &self,
         collection: &str,
     ) -> Result<Arc<CollectionDescription>> {
-        self.collection(collection).await
+        self.collection(collection, &Clock::default()).await
     }
 
     /// The description that checks use: remembered, or fetched once for all who ask.
-    pub(crate) async fn collection(&self, collection: &str) -> Result<Arc<CollectionDescription>> {
+    ///
+    /// The fetch has the connection's time, whoever began it; the clock is of this caller's waiting for it.
+    pub(crate) async fn collection(
+        &self,
+        collection: &str,
+        clock: &Clock,
+    ) -> Result<Arc<CollectionDescription>> {
         let key = CollectionKey::new(self.database(), collection);
         let fetch = || {
             let request = self.describe_collection(collection);
             async move { request.fetch().await }
         };
-        self.memory().schemas.get(&key, fetch).await
+        let fetched = self.memory().schemas.get(&key, fetch);
+        let Some(remaining) = clock.remaining() else {
+            return fetched.await;
+        };
+        let began = Instant::now();
+        match tokio::time::timeout(remaining, fetched).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let connection = self.connection();
+                Err(Error::Connection(ConnectionError::waited_too_long(
+                    connection.alias(),
+                    connection.address(),
+                    rpc::DESCRIBE_COLLECTION.name(),
+                    began.elapsed(),
+                )))
+            }
+        }
+    }
+
+    /// The collection as it is now, when `error` may come of `used` being an old description of it, and it was one.
+    pub(crate) async fn renewed(
+        &self,
+        collection: &str,
+        used: &Arc<CollectionDescription>,
+        error: &Error,
+        clock: &Clock,
+    ) -> Option<Arc<CollectionDescription>> {
+        if !error.may_come_of_an_old_description() {
+            return None;
+        }
+        self.forget_collection(collection);
+        // Whatever keeps it from being read, `error` is what the caller asked about.
+        let fresh = self.collection(collection, clock).await.ok()?;
+        (fresh != *used).then_some(fresh)
     }
 
     /// Forgets what is remembered of a collection. For verbs that change it, and for answers that show

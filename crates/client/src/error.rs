@@ -15,6 +15,8 @@ mod write;
 use std::fmt;
 use std::sync::Arc;
 
+use milvus_transport::ErrorKind;
+
 pub use invalid::{InvalidValue, Rule};
 pub use task::TaskFailed;
 pub use write::IncompleteWrite;
@@ -161,6 +163,17 @@ impl Error {
         self.connection_error()
             .and_then(milvus_transport::Error::answer)
             .is_some_and(|answer| answer.code() == 109 || answer.legacy_code() == 62)
+    }
+
+    /// Whether the request may be right and only the remembered description of the collection be old: it broke a rule of the
+    /// description, or the server refused what was made after it, or answered something else.
+    pub(crate) fn may_come_of_an_old_description(&self) -> bool {
+        match self {
+            Self::InvalidValue(_) | Self::InvalidRequest(_) | Self::UnexpectedAnswer(_) => true,
+            Self::Connection(error) => error.kind() == ErrorKind::Answered,
+            Self::IncompleteWrite(write) => write.reason.may_come_of_an_old_description(),
+            Self::MissingFeature(_) | Self::TaskFailed(_) => false,
+        }
     }
 
     pub(crate) fn request(

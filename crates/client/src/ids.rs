@@ -169,7 +169,7 @@ pub(crate) fn literal(id: Id<'_>) -> String {
 pub(crate) fn id_filters(
     client: &Client,
     collection: &CollectionDescription,
-    ids: Ids,
+    ids: &Ids,
 ) -> Result<Vec<(Range<u64>, Filter)>> {
     let key = ids.check(collection)?;
     let has_templates = client.is_known_to_have(TEMPLATES);

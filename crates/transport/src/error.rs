@@ -181,6 +181,24 @@ impl Error {
         )
     }
 
+    /// A read whose answer somebody else has asked for, and which its caller has stopped waiting for at the deadline.
+    pub fn waited_too_long(
+        alias: &str,
+        address: &str,
+        rpc: &'static str,
+        elapsed: Duration,
+    ) -> Self {
+        Self::new(
+            ErrorKind::DeadlineExceeded,
+            Phase::Exchange,
+            &alias.into(),
+            &address.into(),
+            format!("no answer within {:.1} s", elapsed.as_secs_f32()),
+        )
+        .with_call(rpc, 1, elapsed)
+        .with_hint("Give the call more time, or look at the server's load.")
+    }
+
     pub(crate) fn connect(alias: &Arc<str>, error: &ConnectError) -> Self {
         let mut this = Self::new(
             ErrorKind::Connect(error.failure),

@@ -4,7 +4,8 @@
 
 use milvus_client::schema::{DataType, FunctionSchema, FunctionType};
 use milvus_client::{
-    AnnSearch, Client, ConsistencyLevel, FilterValue, HybridSearch, Ids, Query, Rerank, Search,
+    AnnSearch, Client, ConsistencyLevel, FilterValue, HybridSearch, Ids, MetricType, Query, Rerank,
+    Search,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -254,7 +255,7 @@ impl Ann {
             search = search.field(field);
         }
         if let Some(metric_type) = self.metric_type {
-            search = search.metric_type(metric_type);
+            search = search.metric_type(MetricType::from_name(&metric_type));
         }
         if let Some(places) = self.round_decimal {
             search = search.round_decimal(places);
@@ -289,7 +290,7 @@ impl Ann {
             search = search.vectors(queries.for_field(|| field_type));
         }
         if let Some(metric_type) = self.metric_type {
-            search = search.metric_type(metric_type);
+            search = search.metric_type(MetricType::from_name(&metric_type));
         }
         if let Some(places) = self.round_decimal {
             search = search.round_decimal(places);

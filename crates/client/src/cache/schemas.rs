@@ -1,8 +1,9 @@
 //! Descriptions of collections, fetched once however many callers ask at the same time.
 //!
 //! Callers that find a fetch under way wait for it and get its answer, also when that is an error; an
-//! error is not remembered. Nobody owns the fetch: whoever waits drives it, and it is dropped only
-//! when nobody waits any more.
+//! error is not remembered. Nobody owns the fetch: whoever waits drives it, and it is dropped when
+//! nobody waits any more. (Kept, it would grow old without being driven, and its deadline would be over when
+//! the next caller joined it.)
 //!
 //! Invariant: an answer to a fetch that began before a collection was forgotten is never remembered.
 
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt as _;
-use futures_util::future::Shared;
+use futures_util::future::{Shared, WeakShared};
 
 use super::{CollectionKey, lock};
 use crate::describe_collection::CollectionDescription;
@@ -23,7 +24,10 @@ type Fetch = Shared<BoxFuture<'static, Answer>>;
 
 enum Slot {
     Known(Arc<CollectionDescription>),
-    Fetching { number: u64, fetch: Fetch },
+    Fetching {
+        number: u64,
+        fetch: WeakShared<BoxFuture<'static, Answer>>,
+    },
 }
 
 /// Descriptions, by database and collection.
@@ -34,6 +38,25 @@ pub(crate) struct Schemas(Mutex<State>);
 struct State {
     slots: HashMap<CollectionKey, Slot>,
     fetches: u64,
+}
+
+impl State {
+    fn begin<F>(&mut self, key: &CollectionKey, fetch: F) -> (u64, Fetch)
+    where
+        F: Future<Output = Result<CollectionDescription>> + Send + 'static,
+    {
+        self.fetches += 1;
+        let number = self.fetches;
+        let fetch = fetch.map(|answer| answer.map(Arc::new)).boxed().shared();
+        if let Some(weak) = fetch.downgrade() {
+            let slot = Slot::Fetching {
+                number,
+                fetch: weak,
+            };
+            self.slots.insert(key.clone(), slot);
+        }
+        (number, fetch)
+    }
 }
 
 impl Schemas {
@@ -52,23 +75,17 @@ impl Schemas {
     {
         let (number, fetch) = {
             let mut state = lock(&self.0);
-            match state.slots.get(key) {
+            let under_way = match state.slots.get(key) {
                 Some(Slot::Known(description)) => return Ok(Arc::clone(description)),
-                // A fetch that ended in an error and whose waiters have all gone is not worth joining.
-                Some(Slot::Fetching { number, fetch }) if !matches!(fetch.peek(), Some(Err(_))) => {
-                    (*number, fetch.clone())
+                Some(Slot::Fetching { number, fetch }) => {
+                    fetch.upgrade().map(|fetch| (*number, fetch))
                 }
-                _ => {
-                    state.fetches += 1;
-                    let number = state.fetches;
-                    let fetch = fetch().map(|answer| answer.map(Arc::new)).boxed().shared();
-                    let slot = Slot::Fetching {
-                        number,
-                        fetch: fetch.clone(),
-                    };
-                    state.slots.insert(key.clone(), slot);
-                    (number, fetch)
-                }
+                None => None,
+            };
+            match under_way {
+                // One that ended in an error is not worth joining.
+                Some((number, fetch)) if !matches!(fetch.peek(), Some(Err(_))) => (number, fetch),
+                _ => state.begin(key, fetch()),
             }
         };
         let answer = fetch.await;
@@ -197,6 +214,24 @@ mod tests {
         drop(first);
         gate.add_permits(1);
         second.await.expect("the second caller drives the fetch on");
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_nobody_waits_for_is_dropped_and_not_joined() {
+        let schemas = Schemas::default();
+        let key = CollectionKey::new("", "docs");
+        let alive = Arc::new(());
+        let held = Arc::clone(&alive);
+        let mut first = Box::pin(schemas.get(&key, || async move {
+            let _held = held;
+            std::future::pending().await
+        }));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        assert_eq!(Arc::strong_count(&alive), 2);
+        drop(first);
+        assert_eq!(Arc::strong_count(&alive), 1, "the fetch is gone");
+        let second = schemas.get(&key, || async { Ok(described("docs")) });
+        second.await.expect("a fetch of its own");
     }
 
     #[tokio::test]

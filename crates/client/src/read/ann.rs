@@ -15,6 +15,7 @@ use super::vector::{QueryVector, fit_all, placeholder_group};
 use crate::describe_collection::CollectionDescription;
 use crate::error::{Error, InvalidValue, Result};
 use crate::filter::{Filter, FilterValue};
+use crate::metric_type::MetricType;
 use crate::results::Ids;
 
 /// One nearest-neighbour search of a [`HybridSearch`](super::HybridSearch).
@@ -35,7 +36,7 @@ pub struct AnnSearch {
     pub(super) filter: Filter,
     pub(super) limit: u64,
     pub(super) parameters: Map<String, Value>,
-    pub(super) metric_type: Option<String>,
+    pub(super) metric_type: Option<MetricType>,
     pub(super) round_decimal: i32,
     pub(super) ignore_growing: bool,
     pub(super) more: Vec<KeyValuePair>,
@@ -107,9 +108,10 @@ impl AnnSearch {
         self
     }
 
-    /// Says the metric; the index's own when left out.
-    pub fn metric_type(mut self, metric_type: impl Into<String>) -> Self {
-        self.metric_type = Some(metric_type.into());
+    /// Says the metric; the index's own when left out. One that has no name here is
+    /// [`MetricType::Other`].
+    pub fn metric_type(mut self, metric_type: MetricType) -> Self {
+        self.metric_type = Some(metric_type);
         self
     }
 

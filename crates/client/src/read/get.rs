@@ -1,12 +1,13 @@
 //! `get`: rows by primary key, any number of them.
 //!
 //! Invariant: every id is asked for exactly once; a part whose answer is too large is halved, not given
-//! up.
+//! up; an old description of the collection is found out before the first rows are given.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use futures_core::Stream;
+use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use milvus_transport::ErrorKind;
 
@@ -44,7 +45,7 @@ impl Client {
     pub fn get(&self, collection: impl Into<String>) -> Get {
         Get {
             target: ReadTarget::new(self, collection.into()),
-            ids: Ids::default(),
+            ids: Arc::default(),
             settings: CallSettings::default(),
         }
     }
@@ -55,7 +56,7 @@ impl Client {
 #[must_use = "nothing is sent before `.await`"]
 pub struct Get {
     target: ReadTarget,
-    ids: Ids,
+    ids: Arc<Ids>,
     settings: CallSettings,
 }
 
@@ -65,7 +66,7 @@ read_target!(Get);
 impl Get {
     /// Sets the primary keys.
     pub fn ids(mut self, ids: impl Into<Ids>) -> Self {
-        self.ids = ids.into();
+        self.ids = Arc::new(ids.into());
         self
     }
 
@@ -74,28 +75,42 @@ impl Get {
         stream::once(self.parts()).try_flatten()
     }
 
-    async fn parts(mut self) -> Result<impl Stream<Item = Result<Rows>> + Send + 'static> {
+    async fn parts(mut self) -> Result<BoxStream<'static, Result<Rows>>> {
         let clock = self.settings.start();
-        let collection = self
-            .target
-            .client
-            .collection(&self.target.collection)
-            .await?;
-        self.target.found = Some(Arc::clone(&collection));
-        let key = self.ids.check(&collection)?.to_owned();
-        let most = ANSWER_BYTES / row_bytes(&collection, &self.target.output_fields);
+        let collection = self.target.require(&clock).await?;
+        let error = match self.begin(&collection, &clock).await {
+            Ok(parts) => return Ok(parts),
+            Err(error) => error,
+        };
+        match self.target.renew(&error, &clock).await {
+            Some(fresh) => self.begin(&fresh, &clock).await,
+            None => Err(error),
+        }
+    }
+
+    /// Reads the first part, which shows whether the description is the collection's own, and then, with the stream, the
+    /// others.
+    async fn begin(
+        &self,
+        collection: &CollectionDescription,
+        clock: &Clock,
+    ) -> Result<BoxStream<'static, Result<Rows>>> {
+        let key = self.ids.check(collection)?.to_owned();
+        let most = ANSWER_BYTES / row_bytes(collection, &self.target.output_fields);
         let parts = self.ids.parts(most);
         let part = Arc::new(Part {
             has_templates: self.target.client.is_known_to_have(TEMPLATES),
-            get: self,
+            get: self.clone(),
             key,
-            clock,
+            clock: clock.clone(),
         });
         let read = move |range| {
             let part = Arc::clone(&part);
             async move { part.read(range).await }
         };
-        Ok(stream::iter(parts).map(read).buffered(CONCURRENCY))
+        let mut parts = stream::iter(parts).map(read).buffered(CONCURRENCY);
+        let first = parts.try_next().await?;
+        Ok(stream::iter(first.map(Ok)).chain(parts).boxed())
     }
 
     async fn send(self) -> Result<Rows> {

@@ -9,7 +9,7 @@ use super::ann::{AnnSearch, DEFAULT_LIMIT};
 use super::rerank::Rerank;
 use super::search::{GROUP_SIZES, GROUPS};
 use super::target::{ReadTarget, parameter};
-use crate::call::CallSettings;
+use crate::call::{CallSettings, Clock};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::feature::Feature;
@@ -174,11 +174,16 @@ impl HybridSearch {
         Ok(())
     }
 
-    fn message(&self, searches: Vec<AnnSearch>) -> Result<HybridSearchRequest> {
+    fn message(&self) -> Result<HybridSearchRequest> {
         let request = self.describe();
         let guarantee = self.target.guarantee();
-        let mut requests = Vec::with_capacity(searches.len());
-        for search in searches {
+        let mut requests = Vec::with_capacity(self.searches.len());
+        for search in &self.searches {
+            let mut search = search.clone();
+            // Without a description, the server says what does not fit.
+            if let Some(collection) = &self.target.found {
+                search.fit(&request, collection)?;
+            }
             let mut message = search.message(&request)?;
             message.collection_name.clone_from(&self.target.collection);
             message.partition_names.clone_from(&self.target.partitions);
@@ -214,17 +219,20 @@ impl HybridSearch {
     async fn send(mut self) -> Result<SearchResults> {
         self.check()?;
         let clock = self.settings.start();
-        let mut searches = self.searches.clone();
-        if let Some(collection) = self.target.description().await {
-            let request = self.describe();
-            for search in &mut searches {
-                search.fit(&request, &collection)?;
+        self.target.find(&clock).await?;
+        match self.attempt(&clock).await {
+            Err(error) if self.target.renew(&error, &clock).await.is_some() => {
+                self.attempt(&clock).await
             }
+            answer => answer,
         }
-        let message = self.message(searches)?;
+    }
+
+    async fn attempt(&self, clock: &Clock) -> Result<SearchResults> {
+        let message = self.message()?;
         let client = &self.target.client;
         let answer = client
-            .call(HYBRID, &rpc::HYBRID_SEARCH, message, &clock)
+            .call(HYBRID, &rpc::HYBRID_SEARCH, message, clock)
             .await?;
         SearchResults::from_answer(answer)
     }

@@ -248,7 +248,7 @@ impl Query {
         }
         self.check()?;
         let clock = self.settings.start();
-        self.target.resolve_own_writes().await;
+        self.target.resolve_own_writes(&clock).await?;
         let message = self.message(self.filter.expression.clone(), self.limit, Vec::new());
         Self::call(&self.target.client, message, &clock).await
     }

@@ -5,7 +5,6 @@
 //!
 //! Invariant: no row twice, none left out, whatever is written meanwhile.
 
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_core::Stream;
@@ -16,7 +15,9 @@ use super::query::Query;
 use super::target::parameter;
 use crate::call::Clock;
 use crate::consistency::{ConsistencyLevel, LOGICAL_BITS};
+use crate::describe_collection::CollectionDescription;
 use crate::error::{Error, Result};
+use crate::filter::Filter;
 use crate::ids::literal;
 use crate::results::{Id, Rows};
 use crate::schema::DataType;
@@ -58,6 +59,8 @@ struct Pages {
 struct Position {
     collection_id: i64,
     key: String,
+    /// The query's own filter, or one for which all rows are true.
+    filter: Filter,
     /// The last row's key, as a literal.
     last: Option<String>,
 }
@@ -74,51 +77,63 @@ impl Pages {
                 format!("is {}; it may be 1 to {LARGEST_PAGE}", query.page_size),
             ));
         }
-        let client = query.target.client.clone();
-        let collection = client.collection(&query.target.collection).await?;
-        query.target.found = Some(Arc::clone(&collection));
+        let offset = query.offset.take().unwrap_or(0);
+        let collection = query.target.require(&self.clock).await?;
+        let (rows, mut position) = match self.first(&collection).await {
+            Ok(first) => first,
+            Err(error) => match self.query.target.renew(&error, &self.clock).await {
+                Some(fresh) => self.first(&fresh).await?,
+                None => return Err(error),
+            },
+        };
+        let timestamp = match rows.session_timestamp {
+            0 => timestamp_now(),
+            timestamp => timestamp,
+        };
+        self.query.target.consistency = Some(ConsistencyLevel::Timestamp(timestamp));
+        self.skip(offset, &mut position).await?;
+        Ok(position)
+    }
+
+    /// The first query, which finds the point in time, and out whether the description is the collection's own.
+    async fn first(&self, collection: &CollectionDescription) -> Result<(Rows, Position)> {
         let key = collection.schema.primary_key().ok_or_else(|| {
             Error::answer(
                 format!("the schema of {:?}", collection.name),
                 "it has no primary key",
             )
         })?;
-        if query.filter.expression.trim().is_empty() {
-            query.filter.expression = match key.data_type {
+        let mut filter = self.query.filter.clone();
+        if filter.expression.trim().is_empty() {
+            filter.expression = match key.data_type {
                 DataType::VarChar => format!("{} != \"\"", key.name),
                 _ => format!("{} < {}", key.name, i64::MAX),
             };
         }
-        let mut position = Position {
+        let position = Position {
             collection_id: collection.id,
             key: key.name.clone(),
+            filter,
             last: None,
         };
-        let offset = query.offset.take().unwrap_or(0);
-        let first = query.message(
-            query.filter.expression.clone(),
-            Some(1),
-            parameters(&position, true),
-        );
-        let rows = Query::call(&client, first, &self.clock).await?;
-        let timestamp = match rows.session_timestamp {
-            0 => timestamp_now(),
-            timestamp => timestamp,
-        };
-        query.target.consistency = Some(ConsistencyLevel::Timestamp(timestamp));
-        self.skip(offset, &mut position).await?;
-        Ok(position)
+        let message = self
+            .query
+            .message(position.filter(), Some(1), parameters(&position, true));
+        let rows = Query::call(&self.query.target.client, message, &self.clock).await?;
+        if !rows.is_empty() {
+            // Servers that do not look at the collection's id answer to the name of another key, too.
+            rows.column(&position.key)?;
+        }
+        Ok((rows, position))
     }
 
     /// Moves past the first rows.
     async fn skip(&self, mut offset: u64, position: &mut Position) -> Result<()> {
         while offset > 0 {
             let batch = offset.min(LARGEST_PAGE as u64);
-            let mut message = self.query.message(
-                self.filter(position),
-                Some(batch),
-                parameters(position, false),
-            );
+            let mut message =
+                self.query
+                    .message(position.filter(), Some(batch), parameters(position, false));
             message.output_fields.clear();
             let rows = Query::call(&self.query.target.client, message, &self.clock).await?;
             if rows.is_empty() {
@@ -128,16 +143,6 @@ impl Pages {
             offset = offset.saturating_sub(rows.len() as u64);
         }
         Ok(())
-    }
-
-    fn filter(&self, position: &Position) -> String {
-        match &position.last {
-            None => self.query.filter.expression.clone(),
-            Some(last) => {
-                let behind = format!("{} > {last}", position.key);
-                self.query.filter.and_left(&behind)
-            }
-        }
     }
 
     async fn next(&mut self) -> Result<Option<Rows>> {
@@ -150,11 +155,9 @@ impl Pages {
         };
         let page_size = self.query.page_size as u64;
         let limit = self.left.map_or(page_size, |left| left.min(page_size));
-        let message = self.query.message(
-            self.filter(&position),
-            Some(limit),
-            parameters(&position, true),
-        );
+        let message =
+            self.query
+                .message(position.filter(), Some(limit), parameters(&position, true));
         let rows = Query::call(&self.query.target.client, message, &self.clock).await?;
         if rows.is_empty() {
             self.left = Some(0);
@@ -168,6 +171,13 @@ impl Pages {
 }
 
 impl Position {
+    fn filter(&self) -> String {
+        match &self.last {
+            None => self.filter.expression.clone(),
+            Some(last) => self.filter.and_left(&format!("{} > {last}", self.key)),
+        }
+    }
+
     fn advance(&mut self, rows: &Rows) -> Result<()> {
         let Some(row) = rows.len().checked_sub(1) else {
             return Ok(());

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::feature::Feature;
 use crate::filter::{FilterValue, TEMPLATES};
 use crate::ids::SEARCH_BY_IDS;
+use crate::metric_type::MetricType;
 use crate::results::{Ids, SearchResults};
 use crate::schema::FunctionSchema;
 
@@ -79,7 +80,7 @@ pub struct Search {
     rerank: Vec<FunctionSchema>,
     rerank_parameters: Vec<(String, String)>,
     pub(super) offset: u64,
-    grouped: bool,
+    pub(super) grouped: bool,
     group_size: bool,
     pub(super) page_size: usize,
     pub(super) settings: CallSettings,
@@ -157,9 +158,10 @@ impl Search {
         self
     }
 
-    /// Says the metric; the index's own when left out.
-    pub fn metric_type(mut self, metric_type: impl Into<String>) -> Self {
-        self.ann.metric_type = Some(metric_type.into());
+    /// Says the metric; the index's own when left out. One that has no name here is
+    /// [`MetricType::Other`].
+    pub fn metric_type(mut self, metric_type: MetricType) -> Self {
+        self.ann.metric_type = Some(metric_type);
         self
     }
 
@@ -264,31 +266,18 @@ impl Search {
             .try_for_each(|(_, feature)| client.require(feature))
     }
 
-    /// Checks vectors against the schema. When they do not fit, the schema may be an old one: it is
-    /// fetched once more.
-    pub(super) async fn fit(&mut self) -> Result<()> {
-        let request = self.describe();
-        let Some(collection) = self.target.description().await else {
-            // Whatever keeps the schema from being read, the search will say.
-            return Ok(());
-        };
-        let given = self.ann.clone();
-        let Err(error) = self.ann.fit(&request, &collection) else {
-            return Ok(());
-        };
-        self.ann = given;
-        self.target
-            .client
-            .forget_collection(&self.target.collection);
-        match self.target.description().await {
-            Some(fresh) if fresh != collection => self.ann.fit(&request, &fresh),
-            _ => Err(error),
+    /// The one search of it, checked against the collection as far as that was found.
+    pub(super) fn fitted(&self) -> Result<AnnSearch> {
+        let mut ann = self.ann.clone();
+        // Without a description, the server says what does not fit.
+        if let Some(collection) = &self.target.found {
+            ann.fit(&self.describe(), collection)?;
         }
+        Ok(ann)
     }
 
-    /// The message of a search that fits.
-    pub(super) fn message(&self) -> Result<SearchRequest> {
-        let mut ann = self.ann.clone();
+    /// The message of this search with `ann` as its one search.
+    pub(super) fn message(&self, mut ann: AnnSearch) -> Result<SearchRequest> {
         if self.offset > 0 {
             ann.more.push(parameter("offset", self.offset));
         }
@@ -327,14 +316,23 @@ impl Search {
         SearchResults::from_answer(answer)
     }
 
+    async fn attempt(&self, clock: &Clock) -> Result<SearchResults> {
+        let message = self.message(self.fitted()?)?;
+        Self::call(&self.target.client, message, clock).await
+    }
+
     async fn send(mut self) -> Result<SearchResults> {
         self.require()?;
         if self.ann.limit == 0 {
             return Err(Error::request(self.describe(), "limit", "is 0"));
         }
         let clock = self.settings.start();
-        self.fit().await?;
-        let message = self.message()?;
-        Self::call(&self.target.client, message, &clock).await
+        self.target.find(&clock).await?;
+        match self.attempt(&clock).await {
+            Err(error) if self.target.renew(&error, &clock).await.is_some() => {
+                self.attempt(&clock).await
+            }
+            answer => answer,
+        }
     }
 }

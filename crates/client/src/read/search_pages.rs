@@ -5,12 +5,14 @@
 //! last hit, leaves out the hits of about that distance that are known (computed twice, a distance may
 //! differ in its last bits), and ends a width further out. An empty ring is made wider until nothing
 //! limits it any more. Some servers look for the ring only among the nearest few; so in the end a plain
-//! search that leaves out all known hits says whether there is more.
+//! search that leaves out all known hits says whether there is more. A filter can name so many and no more of
+//! them: a server whose rings led beyond that looks further than any few, and where its rings end, the hits do;
+//! one whose rings did not is asked for no more than that.
 //!
 //! A server that keeps its place by the distance of the last hit sends all hits of that distance with
 //! it, which may be more than a page; what is too many becomes the next page.
 //!
-//! Invariant: no hit twice, no page larger than asked for.
+//! Invariant: no hit twice, no page larger than asked for; the end is told only where the server has no more.
 
 use futures_core::Stream;
 use futures_util::stream::try_unfold;
@@ -23,9 +25,11 @@ use super::search::Search;
 use super::target::parameter;
 use crate::call::Clock;
 use crate::consistency::ConsistencyLevel;
+use crate::describe_collection::CollectionDescription;
 use crate::error::{Error, Result};
 use crate::feature::Feature;
 use crate::ids::literal;
+use crate::metric_type::MetricType;
 use crate::results::SearchResults;
 
 pub(super) const DEFAULT_PAGE: usize = 1_000;
@@ -38,6 +42,8 @@ const SMALLEST_WIDTH: f32 = 0.05;
 const SLACK: f32 = 1e-5;
 /// Known hits that are left out by name. More would not fit into a filter.
 const MOST_KNOWN: usize = 100_000;
+/// What a server lacks that neither keeps the place nor finds it by rings.
+const FAR_PAGES: Feature = Feature::since("pages of a search beyond 100,000 hits", 2, 5);
 
 pub(super) fn pages(search: Search) -> impl Stream<Item = Result<SearchResults>> + Send + 'static {
     let clock = search.settings.start();
@@ -117,24 +123,32 @@ async fn begin(mut search: Search, clock: Clock) -> Result<Step> {
         let rule = format!("s are {}; pages are for one", search.ann.vectors.len());
         return refuse("vector", rule);
     }
-    search.fit().await?;
-    let collection = search
-        .target
-        .client
-        .collection(&search.target.collection)
-        .await?;
-    let mut probe = search.clone();
-    probe.ann.limit = 1;
-    probe.ann.more.extend(iteration(collection.id));
-    probe.ann.more.push(parameter("search_iter_v2", "True"));
-    probe.ann.more.push(parameter("search_iter_batch_size", 1));
-    let message = probe.message()?;
-    let found = Search::call(&search.target.client, message, &clock).await?;
+    if search.grouped {
+        return refuse("group_by", "cannot be used with pages".to_owned());
+    }
+    let mut collection = search.target.require(&clock).await?;
+    let found = match probe(&search, &collection, &clock).await {
+        Ok(found) => found,
+        Err(error) => {
+            collection = match search.target.renew(&error, &clock).await {
+                Some(fresh) => fresh,
+                None => return Err(error),
+            };
+            probe(&search, &collection, &clock).await?
+        }
+    };
     let has_token = found
         .cursor
         .as_ref()
         .is_some_and(|cursor| !cursor.token.is_empty());
+    if !has_token {
+        // Such servers do not look at the collection's id; whether its key still has this name must be asked.
+        let target = &mut search.target;
+        target.client.forget_collection(&target.collection);
+        collection = target.require(&clock).await?;
+    }
     pin(&mut search, &found);
+    search.ann = search.fitted()?;
     search.ann.limit = search.page_size as u64;
     if has_token {
         let mut kept = Kept {
@@ -159,6 +173,21 @@ async fn begin(mut search: Search, clock: Clock) -> Result<Step> {
     Ok(unless_empty(page, State::Rings(Box::new(rings))))
 }
 
+/// The nearest hit: whether the server keeps the place, and which point in time it reads.
+async fn probe(
+    search: &Search,
+    collection: &CollectionDescription,
+    clock: &Clock,
+) -> Result<SearchResults> {
+    let mut ann = search.fitted()?;
+    ann.limit = 1;
+    ann.more.extend(iteration(collection.id));
+    ann.more.push(parameter("search_iter_v2", "True"));
+    ann.more.push(parameter("search_iter_batch_size", 1));
+    let message = search.message(ann)?;
+    Search::call(&search.target.client, message, clock).await
+}
+
 struct Kept {
     search: Search,
     clock: Clock,
@@ -180,8 +209,9 @@ impl Kept {
     }
 
     async fn fetch(&mut self) -> Result<SearchResults> {
-        let mut search = self.search.clone();
-        let more = &mut search.ann.more;
+        let search = &self.search;
+        let mut ann = search.ann.clone();
+        let more = &mut ann.more;
         more.extend(iteration(self.collection_id));
         more.push(parameter("search_iter_v2", "True"));
         more.push(parameter("search_iter_batch_size", search.page_size));
@@ -191,7 +221,7 @@ impl Kept {
         if let Some(token) = &self.token {
             more.push(parameter("search_iter_id", token));
         }
-        let message = search.message()?;
+        let message = search.message(ann)?;
         let page = Search::call(&search.target.client, message, &self.clock).await?;
         let Some(cursor) = page.cursor.clone() else {
             return Err(Error::answer("a page of hits", "the server lost its place"));
@@ -211,8 +241,10 @@ struct Rings {
     width: f32,
     /// The score of the last hit.
     edge: f32,
-    /// All hits so far, as literals, with their scores; the furthest last.
+    /// The hits so far, as literals, with their scores; the furthest last.
     seen: Vec<(f32, String)>,
+    /// Whether hits are missing in `seen` that the next rings are known to lie behind.
+    has_forgotten: bool,
     /// Whether the server looks for rings only among the nearest few.
     is_shallow: bool,
 }
@@ -228,20 +260,21 @@ impl Rings {
             Some(metric) => metric.clone(),
             None => metric_of_index(&search, &clock).await?,
         };
-        let is_distance = match metric.to_uppercase().as_str() {
-            "L2" | "JACCARD" | "HAMMING" | "TANIMOTO" => true,
-            "IP" | "COSINE" | "BM25" => false,
+        let is_distance = match &metric {
+            MetricType::L2 | MetricType::Jaccard | MetricType::Hamming => true,
+            MetricType::InnerProduct | MetricType::Cosine | MetricType::Bm25 => false,
+            MetricType::Other(name) if name.eq_ignore_ascii_case("TANIMOTO") => true,
             other => {
                 return Err(Error::request(
                     search.describe(),
                     "metric_type",
-                    format!("is {other:?}, which has no order that pages could follow"),
+                    format!("is {other}, which has no order that pages could follow"),
                 ));
             }
         };
         search.ann.metric_type = Some(metric);
         search.ann.more.extend(iteration(collection_id));
-        let message = search.message()?;
+        let message = search.message(search.ann.clone())?;
         let page = Search::call(&search.target.client, message, &clock).await?;
         let scores = page.query(0).scores();
         let width = match (scores.first(), scores.last()) {
@@ -256,6 +289,7 @@ impl Rings {
             width,
             edge: f32::NAN,
             seen: Vec::new(),
+            has_forgotten: false,
             is_shallow: false,
         };
         Ok((rings, page))
@@ -267,27 +301,35 @@ impl Rings {
             self.edge = hit.score();
             self.seen.push((hit.score(), literal(hit.id())));
         }
-        if self.seen.len() > MOST_KNOWN {
-            // Only those at the edge are still needed.
+        if self.seen.len() > MOST_KNOWN && !self.is_shallow {
+            // The rings lie behind all but those at the edge.
             let start = self.seen.len() - self.at_edge();
+            self.has_forgotten |= start > 0;
             self.seen.drain(..start);
-            self.is_shallow = false;
         }
+    }
+
+    /// How far a hit may lie from where it was found before: computed again, or rounded.
+    fn slack(&self) -> f32 {
+        let rounding = match self.search.ann.round_decimal {
+            places if places < 0 => 0.0,
+            places => 0.5 / 10_f32.powi(places),
+        };
+        self.edge.abs() * SLACK + f32::EPSILON + rounding
     }
 
     /// The inner bound of a ring.
     fn inner(&self) -> f32 {
-        let slack = self.edge.abs() * SLACK + f32::EPSILON;
         if self.is_distance {
-            self.edge - slack
+            self.edge - self.slack()
         } else {
-            self.edge + slack
+            self.edge + self.slack()
         }
     }
 
     /// How many of the last hits are within the next ring.
     fn at_edge(&self) -> usize {
-        let slack = self.edge.abs() * SLACK * 2.0 + f32::EPSILON * 2.0;
+        let slack = self.slack() * 2.0;
         let is_at_edge = |(score, _): &&(f32, String)| (score - self.edge).abs() <= slack;
         self.seen.iter().rev().take_while(is_at_edge).count()
     }
@@ -325,44 +367,71 @@ impl Rings {
         if !self.is_shallow {
             page = self.ring().await?;
         }
-        if page.is_empty() && self.seen.len() <= MOST_KNOWN {
-            let mut search = self.search.clone();
-            search.ann.filter.expression = self.without_last(self.seen.len());
-            let message = search.message()?;
-            page = Search::call(&search.target.client, message, &self.clock).await?;
+        if page.is_empty() && !self.has_forgotten {
+            page = self.unknown().await?;
             self.is_shallow = !page.is_empty();
         }
         self.remember(&page);
         Ok(page)
     }
 
+    /// The nearest hits that are not known yet, wherever they are.
+    async fn unknown(&self) -> Result<SearchResults> {
+        if self.seen.len() > MOST_KNOWN {
+            return Err(self.search.target.client.missing(FAR_PAGES, None));
+        }
+        let mut ann = self.search.ann.clone();
+        ann.filter.expression = self.without_last(self.seen.len());
+        let message = self.search.message(ann)?;
+        Search::call(&self.search.target.client, message, &self.clock).await
+    }
+
     /// The next ring that is not empty; empty when there is none.
     async fn ring(&self) -> Result<SearchResults> {
+        let client = &self.search.target.client;
         let at_edge = self.at_edge();
         if at_edge > MOST_KNOWN {
-            let problem = format!(
-                "more than {MOST_KNOWN} hits are equally far; this server cannot tell them apart"
-            );
-            return Err(Error::answer("a page of hits", problem));
+            // So many are equally far that they cannot all be left out.
+            return Err(client.missing(FAR_PAGES, None));
         }
         for width in WIDTHS.map(Some).into_iter().chain([None]) {
-            let mut search = self.search.clone();
-            let parameters = &mut search.ann.parameters;
-            parameters.insert("radius".to_owned(), self.outer(width).into());
-            parameters.insert("range_filter".to_owned(), self.inner().into());
-            search.ann.filter.expression = self.without_last(at_edge);
-            let message = search.message()?;
-            let page = Search::call(&search.target.client, message, &self.clock).await?;
+            let mut ann = self.search.ann.clone();
+            ann.parameters
+                .insert("radius".to_owned(), self.outer(width).into());
+            ann.parameters
+                .insert("range_filter".to_owned(), self.inner().into());
+            ann.filter.expression = self.without_last(at_edge);
+            let message = self.search.message(ann)?;
+            let page = Search::call(client, message, &self.clock).await?;
             if !page.is_empty() {
+                self.keeps_to_the_ring(&page)?;
                 return Ok(page);
             }
         }
         Ok(SearchResults::default())
     }
+
+    /// A server that pays no attention to the inner bound would give the first hits again and again.
+    fn keeps_to_the_ring(&self, page: &SearchResults) -> Result<()> {
+        let bound = self.slack() * 2.0;
+        let is_nearer = |score: &f32| {
+            let ahead = if self.is_distance {
+                self.edge - score
+            } else {
+                score - self.edge
+            };
+            ahead > bound
+        };
+        if page.query(0).scores().iter().any(is_nearer) {
+            let problem = "the server gave hits that are nearer than it was asked for";
+            return Err(Error::answer("a page of hits", problem));
+        }
+        Ok(())
+    }
 }
 
 /// The metric of the field's index.
-async fn metric_of_index(search: &Search, clock: &Clock) -> Result<String> {
+async fn metric_of_index(search: &Search, clock: &Clock) -> Result<MetricType> {
     let field = search.ann.field.clone().unwrap_or_default();
     let message = DescribeIndexRequest {
         collection_name: search.target.collection.clone(),
@@ -379,7 +448,8 @@ async fn metric_of_index(search: &Search, clock: &Clock) -> Result<String> {
         .filter(|index| index.field_name == field)
         .flat_map(|index| index.params)
         .find(|parameter| parameter.key == "metric_type");
-    metric.map(|parameter| parameter.value).ok_or_else(|| {
+    let metric = metric.map(|parameter| MetricType::from_name(&parameter.value));
+    metric.ok_or_else(|| {
         Error::request(
             search.describe(),
             "metric_type",

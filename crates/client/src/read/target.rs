@@ -7,9 +7,11 @@ use std::sync::Arc;
 use milvus_protocol::common::KeyValuePair;
 
 use crate::cache::CollectionKey;
+use crate::call::Clock;
 use crate::client::Client;
 use crate::consistency::{ConsistencyLevel, Guarantee, guarantee};
 use crate::describe_collection::CollectionDescription;
+use crate::error::{Error, Result};
 
 #[derive(Clone, Debug)]
 pub(super) struct ReadTarget {
@@ -58,17 +60,51 @@ impl ReadTarget {
 
     /// Sees to it that [`guarantee`](Self::guarantee) knows the collection's level and own name, where it
     /// needs them: when this process has written something and the read leaves the level open.
-    pub(super) async fn resolve_own_writes(&mut self) {
+    ///
+    /// # Errors
+    /// When the time is over.
+    pub(super) async fn resolve_own_writes(&mut self, clock: &Clock) -> Result<()> {
         let needs_name = matches!(self.consistency, None | Some(ConsistencyLevel::Session));
         if needs_name && self.client.memory().sessions.has_any() {
-            // Whatever keeps the description from being read, the read itself will say.
-            let _ = self.description().await;
+            self.find(clock).await?;
         }
+        Ok(())
     }
 
-    /// The collection's description, when it can be had.
-    pub(super) async fn description(&mut self) -> Option<Arc<CollectionDescription>> {
-        self.found = self.client.collection(&self.collection).await.ok();
+    /// Finds the collection's description, when it can be had. Whatever keeps it from being read, the read itself will say,
+    /// unless no time is left for that.
+    ///
+    /// # Errors
+    /// When the time is over.
+    pub(super) async fn find(&mut self, clock: &Clock) -> Result<()> {
+        self.found = match self.client.collection(&self.collection, clock).await {
+            Ok(collection) => Some(collection),
+            Err(error) if clock.is_over() => return Err(error),
+            Err(_) => None,
+        };
+        Ok(())
+    }
+
+    /// Finds the collection's description, without which the read cannot be made.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub(super) async fn require(&mut self, clock: &Clock) -> Result<Arc<CollectionDescription>> {
+        let collection = self.client.collection(&self.collection, clock).await?;
+        self.found = Some(Arc::clone(&collection));
+        Ok(collection)
+    }
+
+    /// Finds the collection's description anew, when the one that was found may have caused the error and was an old one:
+    /// then the read is to be made once more.
+    pub(super) async fn renew(
+        &mut self,
+        error: &Error,
+        clock: &Clock,
+    ) -> Option<Arc<CollectionDescription>> {
+        let used = self.found.as_ref()?;
+        let fresh = self.client.renewed(&self.collection, used, error, clock);
+        self.found = Some(fresh.await?);
         self.found.clone()
     }
 }

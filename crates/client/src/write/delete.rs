@@ -13,6 +13,7 @@ use super::pipeline;
 use crate::call::{CallSettings, Clock};
 use crate::client::Client;
 use crate::consistency::ConsistencyLevel;
+use crate::describe_collection::CollectionDescription;
 use crate::error::{Error, IncompleteWrite, Result};
 use crate::feature::Feature;
 use crate::filter::{Filter, FilterValue, TEMPLATES};
@@ -135,18 +136,46 @@ impl Delete<'_> {
     async fn send(mut self) -> Result<DeleteResult> {
         self.check()?;
         let clock = self.settings.start();
-        let requests = &self.requests;
-        let partition = self.options.partition.as_str();
-        let collection = requests.client.collection(&requests.collection).await?;
-        let filters = match self.ids.take() {
-            Some(ids) => id_filters(&requests.client, &collection, ids)?,
+        let (client, name) = (
+            self.requests.client.clone(),
+            self.requests.collection.clone(),
+        );
+        let collection = client.collection(&name, &clock).await?;
+        let (error, is_untouched) = match self.run(&collection, &clock).await {
+            Ok(result) => return Ok(result),
+            Err(error) => error,
+        };
+        if !is_untouched {
+            return Err(error);
+        }
+        match client.renewed(&name, &collection, &error, &clock).await {
+            Some(fresh) => self.run(&fresh, &clock).await.map_err(|(error, _)| error),
+            None => Err(error),
+        }
+    }
+
+    fn filters(&self, collection: &CollectionDescription) -> Result<Vec<(Range<u64>, Filter)>> {
+        let client = &self.requests.client;
+        match &self.ids {
+            Some(ids) => id_filters(client, collection, ids),
             None => {
                 if !self.filter.values.is_empty() {
-                    requests.client.require(TEMPLATES)?;
+                    client.require(TEMPLATES)?;
                 }
-                vec![(0..1, std::mem::take(&mut self.filter))]
+                Ok(vec![(0..1, self.filter.clone())])
             }
-        };
+        }
+    }
+
+    /// One try. The error says whether nothing was applied for certain.
+    async fn run(
+        &mut self,
+        collection: &CollectionDescription,
+        clock: &Clock,
+    ) -> Result<DeleteResult, (Error, bool)> {
+        let filters = self.filters(collection).map_err(|error| (error, true))?;
+        let requests = &self.requests;
+        let partition = self.options.partition.as_str();
         let total: u64 = filters.last().map_or(0, |(rows, _)| rows.end);
         let count = filters.len();
         let mut progress = self.options.progress.take();
@@ -155,7 +184,7 @@ impl Delete<'_> {
         let mut acknowledged = 0;
         let next = || {
             let next = filters.next();
-            Ok(next.map(|(rows, filter)| (rows, requests.request(partition, &filter, &clock))))
+            Ok(next.map(|(rows, filter)| (rows, requests.request(partition, &filter, clock))))
         };
         let acknowledge = |rows: Range<u64>, answer: MutationResult| {
             requests.client.remember_write(
@@ -178,24 +207,27 @@ impl Delete<'_> {
             Ok(())
         };
         let (mut fates, reason) = pipeline::run(self.options.concurrency, next, acknowledge).await;
+        self.options.progress = progress;
         let Some(reason) = reason else {
             return Ok(result);
         };
+        let is_untouched = fates.is_untouched();
         if count == 1 {
-            return Err(reason);
+            return Err((reason, is_untouched));
         }
         for (rows, _) in filters {
             fates.not_applied.push(rows);
         }
         fates.tidy();
-        Err(Error::IncompleteWrite(Arc::new(IncompleteWrite {
+        let error = Error::IncompleteWrite(Arc::new(IncompleteWrite {
             operation: format!("delete from {:?}", requests.collection),
             acknowledged: fates.acknowledged,
             unknown: fates.unknown,
             not_applied: fates.not_applied,
             input_left: false,
             reason,
-        })))
+        }));
+        Err((error, is_untouched))
     }
 }
 

@@ -92,7 +92,7 @@ impl RowWrite<'_> {
             }
         };
         let clock = self.settings.start();
-        let mut collection = self.requests.description().await?;
+        let mut collection = self.requests.description(&clock).await?;
         self.requests.refuse_structs(&collection)?;
         let mut is_second_try = false;
         loop {
@@ -100,21 +100,20 @@ impl RowWrite<'_> {
                 Ok(result) => return Ok(result),
                 Err((error, is_untouched)) => (error, is_untouched),
             };
-            let may_be_stale = error.invalid_value().is_some() || error.is_schema_mismatch();
+            let may_be_stale = error.may_come_of_an_old_description();
             if is_second_try || !may_be_stale || !is_untouched || !source.rewind() {
                 return Err(error);
             }
             is_second_try = true;
-            self.requests
-                .client
-                .forget_collection(&self.requests.collection);
-            let Ok(fresh) = self.requests.description().await else {
-                return Err(error);
-            };
-            if fresh == collection {
-                return Err(error);
+            let RowRequests {
+                client,
+                collection: name,
+                ..
+            } = &self.requests;
+            match client.renewed(name, &collection, &error, &clock).await {
+                Some(fresh) => collection = fresh,
+                None => return Err(error),
             }
-            collection = fresh;
         }
     }
 
@@ -205,8 +204,8 @@ impl RowRequests {
         format!("{verb} {:?}", self.collection)
     }
 
-    async fn description(&self) -> Result<Arc<CollectionDescription>> {
-        self.client.collection(&self.collection).await
+    async fn description(&self, clock: &Clock) -> Result<Arc<CollectionDescription>> {
+        self.client.collection(&self.collection, clock).await
     }
 
     /// Fields of structs are created and described here, but their values are not made.
