@@ -93,6 +93,14 @@ fn parse_version(version: &str) -> Option<(u32, u32)> {
     Some((major, minor[..end].parse().ok()?))
 }
 
+/// Whether a server that knows the call says (`ErrServiceUnimplemented`) that it lacks what the call asks for.
+pub(crate) fn is_unimplemented(refusal: &ConnectionError) -> bool {
+    const SERVICE_UNIMPLEMENTED: i32 = 10;
+    refusal
+        .answer()
+        .is_some_and(|answer| answer.code() == SERVICE_UNIMPLEMENTED)
+}
+
 impl Client {
     /// What the server said of its version; empty when it said nothing.
     pub(crate) fn server_version(&self) -> String {

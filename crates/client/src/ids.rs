@@ -184,7 +184,7 @@ pub(crate) fn id_filters(
 }
 
 /// Servers that lack this would answer as if no query had been given.
-pub(crate) const SEARCH_BY_IDS: Feature = Feature::since("search by ids", 2, 6);
+pub(crate) const SEARCH_BY_IDS: Feature = Feature::since("search by ids", 2, 6).not_in_lite();
 
 #[cfg(test)]
 mod tests {

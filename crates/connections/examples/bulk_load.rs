@@ -18,7 +18,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use milvus_connections::client::admin::Index;
 use milvus_connections::client::schema::{CollectionSchema, FieldSchema};
-use milvus_connections::client::{Column, MetricType, WriteProgress, f32_of_f16};
+use milvus_connections::client::{Client, Column, Error, MetricType, WriteProgress, f32_of_f16};
 use milvus_connections::{ConnectionParams, Connections};
 use sample::Outcome;
 use sample::npy::{Element, Npy};
@@ -45,28 +45,7 @@ pub(crate) async fn run(file: Option<&Path>, uri: &str, out: &mut (dyn Write + S
     if client.has_collection(COLLECTION).await? {
         client.drop_collection(COLLECTION).await?;
     }
-    // 16-bit vectors stay as they are, but for Milvus 2.3, which takes them and then finds the wrong ones.
-    let keeps_halves =
-        vectors.element == Element::F16 && !client.server_info().version.contains("2.3");
-    let (field, column) = if keeps_halves {
-        (
-            FieldSchema::float16_vector("vector", vectors.dimension),
-            Column::from(vectors.values.clone()),
-        )
-    } else {
-        (
-            FieldSchema::float_vector("vector", vectors.dimension),
-            floats(&vectors),
-        )
-    };
-    let schema = CollectionSchema::new()
-        .field(FieldSchema::int64("id").primary_key())
-        .field(field);
-    client
-        .create_collection(COLLECTION, schema)
-        .index("vector", Index::flat(MetricType::Cosine))
-        .await?;
-
+    let column = create(&client, &vectors).await?;
     let ids: Vec<i64> = (0..).take(vectors.rows).collect();
     let began = Instant::now();
     let written = client
@@ -102,6 +81,28 @@ pub(crate) async fn run(file: Option<&Path>, uri: &str, out: &mut (dyn Write + S
         )?;
     }
     Ok(())
+}
+
+/// Makes the collection; returns the column for it. 16-bit vectors stay as they are where the server has a field for them.
+async fn create(client: &Client, vectors: &Npy) -> Result<Column, Error> {
+    let create = |vector: FieldSchema| {
+        let schema = CollectionSchema::new()
+            .field(FieldSchema::int64("id").primary_key())
+            .field(vector);
+        client
+            .create_collection(COLLECTION, schema)
+            .index("vector", Index::flat(MetricType::Cosine))
+    };
+    if vectors.element == Element::F16 {
+        let field = FieldSchema::float16_vector("vector", vectors.dimension);
+        match create(field).await {
+            Ok(()) => return Ok(Column::from(vectors.values.clone())),
+            Err(Error::MissingFeature(missing)) => eprintln!("{missing}: they become 32 bits wide"),
+            Err(error) => return Err(error),
+        }
+    }
+    create(FieldSchema::float_vector("vector", vectors.dimension)).await?;
+    Ok(floats(vectors))
 }
 
 /// One vector of the file, to search with; it becomes what the field holds.

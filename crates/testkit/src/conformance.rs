@@ -75,9 +75,6 @@ pub enum Lack {
     /// [`Error::MissingFeature`], which names the feature and the server's version: said before anything is
     /// sent, or by the server's UNIMPLEMENTED.
     MissingFeature,
-    /// [`Error::InvalidValue`]: the schema that the server made does not have the feature, and so the
-    /// rows do not fit it.
-    InvalidValue,
     /// The server refuses, in words that contain this.
     Refused(&'static str),
     /// The server says nothing and does something else, which no client can know.
@@ -87,11 +84,7 @@ pub enum Lack {
 impl Lack {
     fn describes(self, error: &Error) -> bool {
         match self {
-            Self::MissingFeature => {
-                matches!(error, Error::MissingFeature(missing)
-                    if !missing.feature.is_empty() && !missing.server_version.is_empty())
-            }
-            Self::InvalidValue => error.invalid_value().is_some(),
+            Self::MissingFeature => names_what_is_missing(error),
             Self::Refused(words) => error
                 .connection_error()
                 .and_then(|error| error.answer())
@@ -145,7 +138,7 @@ impl Check {
     }
 
     async fn judge(&self, backend: &Backend) -> Verdict {
-        let stage = Stage::new(&backend.client, self.name);
+        let stage = Stage::new(&backend.client, backend.kind, self.name);
         let (stage, verdict) = (self.run)(stage).await;
         stage.clear().await;
         let lack = self
@@ -165,6 +158,12 @@ impl Check {
             ))),
         }
     }
+}
+
+/// Whether an error says that a feature is missing, and names it and the server's version.
+fn names_what_is_missing(error: &Error) -> bool {
+    matches!(error, Error::MissingFeature(missing)
+        if !missing.feature.is_empty() && !missing.server_version.is_empty())
 }
 
 /// Makes a [`Check`] of an `async fn(&mut Stage) -> Verdict`.

@@ -146,8 +146,8 @@ impl CreateCollection {
         Ok(())
     }
 
-    /// What older servers would create without a word, but not as it was asked for; and what Milvus Lite refuses.
-    fn features(&self) -> Vec<Feature> {
+    /// What some servers would create without a word, but not as it was asked for.
+    fn features(&self) -> impl Iterator<Item = Feature> {
         let fields = &self.schema.fields;
         let any = |test: fn(&FieldSchema) -> bool| fields.iter().any(test);
         let parts = [
@@ -161,7 +161,7 @@ impl CreateCollection {
             ),
             (
                 any(|field| field.is_clustering_key),
-                Feature::since("clustering keys", 2, 4),
+                Feature::since("clustering keys", 2, 4).not_in_lite(),
             ),
             (
                 !self.schema.functions.is_empty(),
@@ -177,16 +177,22 @@ impl CreateCollection {
             ),
         ];
         let used = parts.into_iter().filter(|(is_used, _)| *is_used);
-        let types = fields.iter().filter_map(|field| of_type(field.data_type));
-        used.map(|(_, feature)| feature).chain(types).collect()
+        used.map(|(_, feature)| feature)
     }
 
-    /// What a server that has refused the collection lacks for it, if that is why.
-    async fn explained(&self, features: &[Feature], error: Error) -> Error {
-        let lacking = |feature: &&Feature| self.client.is_lite_without(**feature);
-        match (error, features.iter().find(lacking)) {
+    /// The types of fields that some servers lack.
+    fn types(&self) -> impl Iterator<Item = Feature> {
+        let types = self.schema.fields.iter().map(|field| field.data_type);
+        types.filter_map(of_type)
+    }
+
+    /// What a Milvus Lite lacks that has refused the collection.
+    async fn explained(&self, error: Error) -> Error {
+        let mut types = self.types();
+        let lacking = types.find(|feature| self.client.is_lite_without(*feature));
+        match (error, lacking) {
             (Error::Connection(refusal), Some(feature)) if refusal.answer().is_some() => {
-                self.client.refused(*feature, refusal).await
+                self.client.refused(feature, refusal).await
             }
             (error, _) => error,
         }
@@ -194,9 +200,11 @@ impl CreateCollection {
 
     async fn send(self) -> Result<()> {
         let message = self.message()?;
-        let features = self.features();
-        for feature in &features {
-            self.client.require_version(*feature)?;
+        for feature in self.features() {
+            self.client.require(feature)?;
+        }
+        for feature in self.types() {
+            self.client.require_version(feature)?;
         }
         let clock = self.settings.start();
         {
@@ -206,7 +214,7 @@ impl CreateCollection {
                 .client
                 .call(feature, &rpc::CREATE_COLLECTION, message, &clock);
             if let Err(error) = call.await.and_then(done) {
-                return Err(self.explained(&features, error).await);
+                return Err(self.explained(error).await);
             }
         }
         if self.indexes.is_empty() {

@@ -2,7 +2,8 @@
 //!
 //! These are the calls of Milvus 2.2 and 2.3 (`Import`, `GetImportState`, `ListImportTasks`), which newer
 //! servers still answer. Their newer job interface (`/v2/vectordb/jobs/import/…`, with progress in percent)
-//! is REST and has no gRPC call; so has Zilliz Cloud's. It is not part of this crate.
+//! is REST and has no gRPC call; so has Zilliz Cloud's. It is not part of this crate, which would need a second
+//! protocol, with addresses and credentials of its own, for it alone.
 //!
 //! Invariant: an import is a job with a number; starting it twice imports the files twice, so it is never
 //! repeated on its own.
@@ -31,7 +32,10 @@ impl Client {
     /// Starts the import of files and returns the numbers of the tasks.
     ///
     /// The files (Parquet, NumPy, JSON, as the server reads) lie in the object storage that the server
-    /// uses; their names are keys there.
+    /// uses; their names are keys there. A server that keeps its data in a local directory takes paths of its own machine.
+    ///
+    /// This is the gRPC call of Milvus 2.2 and 2.3. The import jobs of newer servers and of Zilliz Cloud
+    /// (`/v2/vectordb/jobs/import/…`) are REST, which this crate does not speak: use any HTTP client for them.
     ///
     /// ```no_run
     /// # async fn example(client: milvus_client::Client) -> milvus_client::Result<()> {

@@ -16,7 +16,7 @@ use super::vector::QueryVector;
 use crate::call::{CallSettings, Clock};
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::feature::Feature;
+use crate::feature::{Feature, is_unimplemented};
 use crate::filter::{FilterValue, TEMPLATES};
 use crate::ids::SEARCH_BY_IDS;
 use crate::metric_type::MetricType;
@@ -318,7 +318,16 @@ impl Search {
 
     async fn attempt(&self, clock: &Clock) -> Result<SearchResults> {
         let message = self.message(self.fitted()?)?;
-        Self::call(&self.target.client, message, clock).await
+        let client = &self.target.client;
+        match Self::call(client, message, clock).await {
+            // It does have searches.
+            Err(Error::Connection(refusal))
+                if !self.rerank.is_empty() && is_unimplemented(&refusal) =>
+            {
+                Err(client.refused(FUNCTIONS, refusal).await)
+            }
+            answer => answer,
+        }
     }
 
     async fn send(mut self) -> Result<SearchResults> {

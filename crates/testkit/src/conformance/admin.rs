@@ -11,6 +11,7 @@ mod loading;
 mod names;
 mod server;
 mod storage;
+mod verbs;
 
 use super::{Check, PATIENCE};
 
@@ -24,6 +25,7 @@ pub(super) fn checks() -> Vec<Check> {
         loading::checks(),
         storage::checks(),
         access::checks(),
+        verbs::checks(),
     ]
     .concat()
 }

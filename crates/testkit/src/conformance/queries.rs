@@ -182,7 +182,7 @@ async fn every_read_sees_ones_own_writes(stage: &mut Stage) -> Verdict {
 
 async fn own_writes_are_seen_through_an_alias(stage: &mut Stage) -> Verdict {
     let name = stage.collection(&Document::schema()).await?;
-    let alias = stage.alias();
+    let alias = stage.alias().await;
     let client = stage.client.clone();
     client.create_alias(&name, &alias).await?;
     for round in 0..4_i64 {

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a remembered schema never makes a valid request fail.
 
+use futures_util::TryStreamExt as _;
+use milvus_client::AnnSearch;
 use milvus_client::schema::{CollectionSchema, DataType, FieldSchema};
 use serde_json::json;
 
@@ -13,6 +15,13 @@ pub(super) fn checks() -> Vec<Check> {
         check!(a_description_says_what_was_made),
         check!(words_of_the_user_are_kept, MilvusLite => Lack::Silent),
         check!(a_collection_that_others_remade_is_noticed),
+        check!(reads_notice_that_a_collection_was_remade),
+        check!(pages_notice_that_a_collection_was_remade),
+        check!(writes_notice_that_a_collection_was_remade),
+        check!(
+            hybrid_searches_notice_that_a_collection_was_remade,
+            Milvus23 => Lack::MissingFeature,
+        ),
         check!(a_collection_that_is_not_there_is_named),
     ]
 }
@@ -66,6 +75,83 @@ async fn a_collection_that_others_remade_is_noticed(stage: &mut Stage) -> Verdic
     stage.recreate(&name, &schema(4)).await?;
     let found = stage.client.search(&name).vector([0.0; 4]).await?;
     expect("the new collection is empty", found.is_empty())
+}
+
+/// The collection that is remembered, and the one that others then make of it: with another key, another vector.
+fn first() -> CollectionSchema {
+    CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .field(FieldSchema::float_vector("vector", DIMENSION))
+}
+
+fn second() -> CollectionSchema {
+    CollectionSchema::new()
+        .field(FieldSchema::varchar("key", 32).primary_key())
+        .field(FieldSchema::float_vector("embedding", 3))
+}
+
+/// A collection that others have made anew, empty; the client remembers the first one.
+async fn remade(stage: &mut Stage) -> milvus_client::Result<String> {
+    let name = stage.collection(&first()).await?;
+    stage.client.remembered_collection(&name).await?;
+    stage.recreate(&name, &second()).await?;
+    Ok(name)
+}
+
+async fn reads_notice_that_a_collection_was_remade(stage: &mut Stage) -> Verdict {
+    let name = remade(stage).await?;
+    let client = stage.client.clone();
+    let got = client.get(&name).ids(["a", "b"]).await?;
+    expect("get: the new collection is empty", got.is_empty())?;
+    // Remembered is now the second collection.
+    stage.recreate(&name, &first()).await?;
+    let found = client.search(&name).vector([0.0; DIMENSION]).await?;
+    expect("search: the new collection is empty", found.is_empty())?;
+    stage.recreate(&name, &second()).await?;
+    let rows = client.query(&name).filter("key != \"\"").await?;
+    expect("query: the new collection is empty", rows.is_empty())
+}
+
+async fn pages_notice_that_a_collection_was_remade(stage: &mut Stage) -> Verdict {
+    let name = remade(stage).await?;
+    let client = stage.client.clone();
+    let pages: Vec<_> = client.query(&name).pages().try_collect().await?;
+    expect("query: no pages of an empty collection", pages.is_empty())?;
+    stage.recreate(&name, &first()).await?;
+    let search = client.search(&name).vector([0.0; DIMENSION]);
+    let pages: Vec<_> = search.pages().try_collect().await?;
+    expect("search: no pages of an empty collection", pages.is_empty())
+}
+
+async fn writes_notice_that_a_collection_was_remade(stage: &mut Stage) -> Verdict {
+    let name = remade(stage).await?;
+    let client = stage.client.clone();
+    client.delete(&name).ids(["a", "b"]).await?;
+    stage.recreate(&name, &first()).await?;
+    let row = json!({"id": 1, "vector": vector(1)});
+    client.upsert(&name).rows(&[row]).await?;
+    stage.recreate(&name, &second()).await?;
+    let row = json!({"key": "a", "embedding": [0.5, 0.5, 0.5]});
+    client.insert(&name).rows(&[row]).await?;
+    let count = client.query(&name).filter("key != \"\"").count().await?;
+    expect_eq("rows", count, 1)
+}
+
+async fn hybrid_searches_notice_that_a_collection_was_remade(stage: &mut Stage) -> Verdict {
+    let name = remade(stage).await?;
+    let part = || AnnSearch::new("embedding").vector([0.0; 3]);
+    let hybrid = stage.client.hybrid_search(&name).search(part());
+    let found = hybrid.search(part()).await?;
+    expect("the new collection is empty", found.is_empty())?;
+    // By the name of a field that both have, with another dimension.
+    let wider = CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .field(FieldSchema::float_vector("embedding", 5));
+    stage.recreate(&name, &wider).await?;
+    let part = || AnnSearch::new("embedding").vector([0.0; 5]);
+    let hybrid = stage.client.hybrid_search(&name).search(part());
+    let found = hybrid.search(part()).await?;
+    expect("the newest collection is empty", found.is_empty())
 }
 
 async fn a_collection_that_is_not_there_is_named(stage: &mut Stage) -> Verdict {

@@ -2,8 +2,8 @@
 //!
 //! Invariant: on a flat index a search returns the exactly nearest rows, nearest first.
 
-use milvus_client::schema::{CollectionSchema, FieldSchema};
-use milvus_client::{AnnSearch, Error, Rerank, Rule};
+use milvus_client::schema::{CollectionSchema, FieldSchema, FunctionSchema, FunctionType};
+use milvus_client::{AnnSearch, Error, MetricType, Rerank, Rule};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -23,7 +23,22 @@ pub(super) fn checks() -> Vec<Check> {
             MilvusLite => Lack::MissingFeature,
         ),
         check!(vectors_that_do_not_fit_are_refused),
-        check!(searches_are_merged, Milvus23 => Lack::Refused("")),
+        check!(
+            groups_have_several_hits,
+            Milvus23 => Lack::MissingFeature,
+        ),
+        check!(
+            rows_are_searched_for_by_their_ids,
+            Milvus23 => Lack::MissingFeature,
+            MilvusLite => Lack::MissingFeature,
+        ),
+        check!(
+            hits_are_reranked_by_a_function,
+            Milvus23 => Lack::MissingFeature,
+            Embedded => Lack::MissingFeature,
+        ),
+        check!(a_metric_can_be_said),
+        check!(searches_are_merged, Milvus23 => Lack::MissingFeature),
         check!(searches_of_one_field_are_merged, Milvus23 => Lack::MissingFeature),
     ]
 }
@@ -133,6 +148,67 @@ async fn hits_are_grouped(stage: &mut Stage) -> Verdict {
     expect_eq("each year once", years.len(), 10)
 }
 
+async fn groups_have_several_hits(stage: &mut Stage) -> Verdict {
+    let name = stocked(stage).await?;
+    let search = stage
+        .client
+        .search(&name)
+        .vector(vector(25))
+        .filter("id >= 10 or year == 2001")
+        .group_by("year")
+        .output_fields(["year"])
+        .limit(3)
+        .group_size(5);
+    // The row 1 makes the group of 2001 the only one of five.
+    let found = search.strict_group_size().await?;
+    let (column, rows) = found.query(0).column("year")?;
+    let years = &column.values::<i32>()?[rows];
+    expect_eq("full groups only", years, [2001; 5])
+}
+
+async fn rows_are_searched_for_by_their_ids(stage: &mut Stage) -> Verdict {
+    let name = stocked(stage).await?;
+    let found = stage.client.search(&name).near_ids([7, 30]).limit(3);
+    let found = found.await?;
+    expect_eq("queries", found.len(), 2)?;
+    for (query, id) in [(0, 7), (1, 30)] {
+        let mut ids = found.query(query).int64_ids().to_vec();
+        ids.sort_unstable();
+        expect_eq("its neighbours", ids, [id - 1, id, id + 1])?;
+    }
+    Ok(())
+}
+
+async fn hits_are_reranked_by_a_function(stage: &mut Stage) -> Verdict {
+    let name = stocked(stage).await?;
+    let newest = FunctionSchema::new("newest", FunctionType::Rerank)
+        .input("year")
+        .parameter("reranker", "decay")
+        .parameter("function", "gauss")
+        .parameter("origin", 2009)
+        .parameter("scale", 1)
+        .parameter("decay", 0.01);
+    let search = stage.client.search(&name).vector(vector(5)).limit(10);
+    let plain = search.clone().await?;
+    expect_eq("the nearest", plain.query(0).int64_ids()[0], 5)?;
+    let reranked = search.rerank(newest).await?;
+    expect_eq(
+        "the newest of the near",
+        reranked.query(0).int64_ids()[0],
+        9,
+    )
+}
+
+async fn a_metric_can_be_said(stage: &mut Stage) -> Verdict {
+    let name = stocked(stage).await?;
+    let search = stage.client.search(&name).vector(vector(20)).limit(1);
+    let same = search.clone().metric_type(MetricType::L2).await?;
+    expect_eq("the index's own", same.query(0).int64_ids(), [20])?;
+    let novelty = MetricType::Other("NO_SUCH_METRIC".to_owned());
+    let refused = search.metric_type(novelty).await;
+    expect("one that nobody has", refused.is_err())
+}
+
 async fn search_placeholders_are_filled(stage: &mut Stage) -> Verdict {
     let name = stocked(stage).await?;
     let found = stage
@@ -177,7 +253,7 @@ async fn searches_are_merged(stage: &mut Stage) -> Verdict {
         .field(FieldSchema::int64("id").primary_key())
         .field(FieldSchema::float_vector("first", DIMENSION))
         .field(FieldSchema::float_vector("second", DIMENSION));
-    let name = stage.collection(&schema).await?;
+    let name = stage.collection_by_verb(schema).await?;
     let row = |id: i64| json!({"id": id, "first": vector(id), "second": vector(100 - id)});
     let rows: Vec<_> = (0..50).map(row).collect();
     stage.client.insert(&name).rows(&rows).await?;

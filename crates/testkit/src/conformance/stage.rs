@@ -1,15 +1,17 @@
 //! Where a check plays: collections of its own, indexed and loaded, and names for whatever else it makes.
 //!
-//! Collections are made by plain calls, so that a fault of the client's own verbs for them shows in their
-//! checks and not in all others.
+//! Most collections are made by plain calls, so that a fault of the client's own verbs for them shows in their
+//! checks and not in all others; those that not every server can make, by the client's verb, which must say so.
 //!
 //! Invariant: whatever was made is dropped when the check is over.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use milvus_client::admin::{Index, IndexType};
 use milvus_client::schema::{CollectionSchema, DataType};
-use milvus_client::{Client, ConsistencyLevel, Result};
+use milvus_client::{Client, ConsistencyLevel, MetricType, Result};
 use milvus_protocol::common::{KeyValuePair, LoadState};
 use milvus_protocol::milvus::{
     CreateCollectionRequest, CreateIndexRequest, DropCollectionRequest, GetLoadStateRequest,
@@ -17,6 +19,9 @@ use milvus_protocol::milvus::{
 };
 use milvus_protocol::{rpc, schema as wire};
 use prost::Message as _;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::BackendKind;
 
 /// How long a collection may take to load; servers under test share a slow machine.
 const LOAD_ATTEMPTS: u32 = 600;
@@ -27,9 +32,12 @@ const LOAD_PAUSE: Duration = Duration::from_millis(200);
 pub struct Stage {
     /// The client under test.
     pub client: Client,
+    /// What kind of server answers.
+    pub kind: BackendKind,
     prefix: String,
     number: u32,
     made: Vec<Made>,
+    only_aliases: Option<OwnedMutexGuard<()>>,
 }
 
 /// What is to be dropped in the end, by its name.
@@ -44,15 +52,17 @@ enum Made {
 }
 
 impl Stage {
-    pub(super) fn new(client: &Client, check: &str) -> Self {
+    pub(super) fn new(client: &Client, kind: BackendKind, check: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let word = check.rsplit("::").next().unwrap_or(check);
         Self {
             client: client.clone(),
+            kind,
             prefix: format!("c{}_{number}_{word}", std::process::id()),
             number,
             made: Vec::new(),
+            only_aliases: None,
         }
     }
 
@@ -81,6 +91,27 @@ impl Stage {
         Ok(name)
     }
 
+    /// As [`collection`](Self::collection), by the client's own verb.
+    ///
+    /// # Errors
+    /// What the verb says, also of what the server lacks.
+    pub async fn collection_by_verb(&mut self, schema: CollectionSchema) -> Result<String> {
+        let name = self.name();
+        let indexes: Vec<_> = schema
+            .vector_fields()
+            .map(|field| {
+                let index = index_of(field.data_type, field.is_function_output);
+                (field.name.clone(), index)
+            })
+            .collect();
+        let mut create = self.client.create_collection(&name, schema);
+        for (field, index) in indexes {
+            create = create.index(field, index);
+        }
+        create.await?;
+        Ok(name)
+    }
+
     fn note(&mut self, kind: fn(String) -> Made, name: String) -> String {
         self.made.push(kind(name.clone()));
         name
@@ -93,7 +124,14 @@ impl Stage {
     }
 
     /// A name for an alias, which is dropped when the check is over.
-    pub fn alias(&mut self) -> String {
+    ///
+    /// Milvus Lite keeps all aliases in one file, and fails when two are made at a time: there, one check after the other
+    /// has some.
+    pub async fn alias(&mut self) -> String {
+        static ALIASES: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
+        if self.kind == BackendKind::MilvusLite && self.only_aliases.is_none() {
+            self.only_aliases = Some(Arc::clone(&ALIASES).lock_owned().await);
+        }
         let name = format!("{}_{}_alias", self.prefix, self.made.len());
         self.note(Made::Alias, name)
     }
@@ -160,12 +198,13 @@ impl Stage {
         };
         connection.call(&rpc::CREATE_COLLECTION, request).await?;
         for field in schema.vector_fields() {
-            let (index, metric) = index_of(field.data_type, field.is_function_output);
+            let index = index_of(field.data_type, field.is_function_output);
+            let metric = index.metric_type.as_ref().map_or("", MetricType::name);
             let request = CreateIndexRequest {
                 collection_name: name.to_owned(),
                 field_name: field.name.clone(),
                 extra_params: vec![
-                    pair("index_type", index),
+                    pair("index_type", index.index_type.name()),
                     pair("metric_type", metric),
                     pair("params", "{}"),
                 ],
@@ -230,13 +269,14 @@ impl Stage {
     }
 }
 
-fn index_of(data_type: DataType, by_function: bool) -> (&'static str, &'static str) {
+fn index_of(data_type: DataType, by_function: bool) -> Index {
     match data_type {
-        DataType::SparseFloatVector if by_function => ("SPARSE_INVERTED_INDEX", "BM25"),
-        DataType::SparseFloatVector => ("SPARSE_INVERTED_INDEX", "IP"),
-        DataType::BinaryVector => ("BIN_FLAT", "HAMMING"),
-        DataType::Int8Vector => ("AUTOINDEX", "COSINE"),
-        _ => ("FLAT", "L2"),
+        // What is filled by a function, a function of the metric's name fills.
+        DataType::SparseFloatVector if by_function => Index::sparse_inverted(MetricType::Bm25),
+        DataType::SparseFloatVector => Index::sparse_inverted(MetricType::InnerProduct),
+        DataType::BinaryVector => Index::new(IndexType::BinFlat).metric_type(MetricType::Hamming),
+        DataType::Int8Vector => Index::auto(MetricType::Cosine),
+        _ => Index::flat(MetricType::L2),
     }
 }
 

@@ -11,17 +11,27 @@ use serde_json::json;
 use super::documents::DIMENSION;
 use super::{Check, Lack, Stage, Verdict, check, expect_eq, wrong};
 
-const NOT_IN_LITE: Lack = Lack::Refused("which MilvusLite does not support");
-
 pub(super) fn checks() -> Vec<Check> {
     vec![
-        check!(binary_vectors, MilvusLite => NOT_IN_LITE),
-        // Milvus 2.3.5 takes them and finds the wrong ones.
-        check!(float16_vectors, Milvus23 => Lack::Silent, MilvusLite => NOT_IN_LITE),
-        check!(bfloat16_vectors, Milvus23 => Lack::Refused(""), MilvusLite => NOT_IN_LITE),
-        check!(int8_vectors, Milvus23 => Lack::Refused(""), MilvusLite => NOT_IN_LITE),
-        check!(sparse_vectors, Milvus23 => Lack::Refused("")),
-        check!(texts_by_bm25, Milvus23 => Lack::Refused("")),
+        check!(binary_vectors, MilvusLite => Lack::MissingFeature),
+        // Milvus 2.3.5 would take them and find the wrong ones.
+        check!(
+            float16_vectors,
+            Milvus23 => Lack::MissingFeature,
+            MilvusLite => Lack::MissingFeature,
+        ),
+        check!(
+            bfloat16_vectors,
+            Milvus23 => Lack::MissingFeature,
+            MilvusLite => Lack::MissingFeature,
+        ),
+        check!(
+            int8_vectors,
+            Milvus23 => Lack::MissingFeature,
+            MilvusLite => Lack::MissingFeature,
+        ),
+        check!(sparse_vectors, Milvus23 => Lack::MissingFeature),
+        check!(texts_by_bm25, Milvus23 => Lack::MissingFeature),
     ]
 }
 
@@ -34,7 +44,7 @@ fn schema(vector: FieldSchema) -> CollectionSchema {
 /// Inserts packed vectors 0…4 and looks for each of them.
 async fn packed(stage: &mut Stage, field: FieldSchema, vector: fn(u8) -> Vec<u8>) -> Verdict {
     let data_type = field.data_type;
-    let name = stage.collection(&schema(field)).await?;
+    let name = stage.collection_by_verb(schema(field)).await?;
     let vectors: Vec<u8> = (0..5).flat_map(vector).collect();
     stage
         .client
@@ -82,7 +92,7 @@ async fn float16_vectors(stage: &mut Stage) -> Verdict {
 
 async fn bfloat16_vectors(stage: &mut Stage) -> Verdict {
     let schema = schema(FieldSchema::bfloat16_vector("vector", 2));
-    let name = stage.collection(&schema).await?;
+    let name = stage.collection_by_verb(schema).await?;
     // Given as f32, converted on the way.
     stage
         .client
@@ -124,7 +134,7 @@ async fn int8_vectors(stage: &mut Stage) -> Verdict {
 
 async fn sparse_vectors(stage: &mut Stage) -> Verdict {
     let schema = schema(FieldSchema::sparse_float_vector("vector"));
-    let name = stage.collection(&schema).await?;
+    let name = stage.collection_by_verb(schema).await?;
     let vector = |id: u32| SparseVector::from([(id, 1.0), (1_000_000 + id, 0.25)]);
     let vectors: Vec<_> = (0..5).map(vector).collect();
     stage
@@ -172,7 +182,7 @@ async fn texts_by_bm25(stage: &mut Stage) -> Verdict {
         .field(text)
         .field(FieldSchema::sparse_float_vector("terms"))
         .function(FunctionSchema::bm25("terms_of_text", "text", "terms"));
-    let name = stage.collection(&schema).await?;
+    let name = stage.collection_by_verb(schema).await?;
     let rows = [
         json!({"id": 1, "text": "the quick brown fox jumps over the lazy dog"}),
         json!({"id": 2, "text": "vector databases find what is near"}),

@@ -16,6 +16,11 @@ pub(super) fn checks() -> Vec<Check> {
         check!(roles_are_given_to_users, MilvusLite => Lack::MissingFeature),
         check!(privileges_are_granted_to_roles, MilvusLite => Lack::MissingFeature),
         check!(
+            privileges_belong_to_kinds_of_objects,
+            MilvusLite => Lack::MissingFeature,
+            Embedded => Lack::Silent,
+        ),
+        check!(
             privileges_are_granted_in_the_second_form,
             Milvus23 => Lack::MissingFeature,
             MilvusLite => Lack::MissingFeature,
@@ -105,7 +110,17 @@ async fn privileges_are_granted_to_roles(stage: &mut Stage) -> Verdict {
         || client.grant_privilege(&reader, Privilege::Search, ObjectType::Collection, "docs");
     client.create_role(&reader).await?;
     grant().await?;
-    let grants = client.list_grants(&reader).await?;
+    client
+        .grant_privilege(
+            &reader,
+            Privilege::CreateCollection,
+            ObjectType::Global,
+            "*",
+        )
+        .await?;
+    expect_eq("all", client.list_grants(&reader).await?.len(), 2)?;
+    let on_docs = client.list_grants(&reader);
+    let grants = on_docs.object(ObjectType::Collection, "docs").await?;
     let found: Vec<_> = grants
         .iter()
         .map(|grant| (grant.privilege.clone(), grant.object.as_str()))
@@ -116,10 +131,30 @@ async fn privileges_are_granted_to_roles(stage: &mut Stage) -> Verdict {
     client
         .revoke_privilege(&reader, Privilege::Search, ObjectType::Collection, "docs")
         .await?;
+    client
+        .revoke_privilege(
+            &reader,
+            Privilege::CreateCollection,
+            ObjectType::Global,
+            "*",
+        )
+        .await?;
     expect(
         "none is left",
         client.list_grants(&reader).await?.is_empty(),
-    )
+    )?;
+    client.drop_role(&reader).await?;
+    let nobody = client.list_grants(&reader).await;
+    expect("of no role", nobody.is_err())
+}
+
+async fn privileges_belong_to_kinds_of_objects(stage: &mut Stage) -> Verdict {
+    let reader = stage.role();
+    let client = stage.client.clone();
+    client.create_role(&reader).await?;
+    let (privilege, object) = (Privilege::CreateCollection, ObjectType::Collection);
+    let misplaced = client.grant_privilege(&reader, privilege, object, "docs");
+    expect("a privilege of another kind", misplaced.await.is_err())
 }
 
 async fn privileges_are_granted_in_the_second_form(stage: &mut Stage) -> Verdict {
@@ -144,6 +179,10 @@ async fn privileges_are_granted_in_the_second_form(stage: &mut Stage) -> Verdict
 async fn privileges_are_grouped(stage: &mut Stage) -> Verdict {
     let group = stage.name();
     let client = stage.client.clone();
+    match client.add_privileges_to_group(&group, []).await {
+        Err(Error::InvalidRequest(_)) => {}
+        other => return wrong(format!("nothing was accepted: {other:?}")),
+    }
     client.create_privilege_group(&group).await?;
     let privileges = [Privilege::Search, Privilege::Query];
     client
@@ -187,7 +226,11 @@ async fn resource_groups_live_and_die(stage: &mut Stage) -> Verdict {
     expect_in_time(has_a_node).await?;
     let moved = client.transfer_node(&group, DEFAULT, 1).await;
     expect("a node that is not there is not moved", moved.is_err())?;
+    let moved = client.transfer_replica(&group, DEFAULT, stage.name(), 1);
+    expect("nor a replica of nothing", moved.await.is_err())?;
     client.drop_resource_group(&group).await?;
     let groups = client.list_resource_groups().await?;
-    expect("gone", !groups.contains(&group))
+    expect("gone", !groups.contains(&group))?;
+    let gone = client.describe_resource_group(&group).await;
+    expect("not described any more", gone.is_err())
 }

@@ -20,6 +20,7 @@ pub(super) fn checks() -> Vec<Check> {
         check!(an_index_of_no_field_makes_no_collection),
         check!(collections_are_renamed),
         check!(collections_are_truncated, Milvus23 => Lack::MissingFeature),
+        check!(properties_are_set_at_first),
         check!(properties_are_altered),
         check!(properties_are_dropped, Milvus23 => Lack::MissingFeature),
         check!(
@@ -35,6 +36,11 @@ pub(super) fn checks() -> Vec<Check> {
         check!(a_new_field_that_old_rows_cannot_have_is_refused),
         check!(fields_may_be_nullable, Milvus23 => Lack::MissingFeature),
         check!(fields_may_be_filled_by_functions, Milvus23 => Lack::MissingFeature),
+        check!(
+            fields_may_cluster_rows,
+            Milvus23 => Lack::MissingFeature,
+            MilvusLite => Lack::MissingFeature,
+        ),
         check!(a_stale_schema_is_forgotten),
         check!(rows_are_counted_by_statistics),
     ]
@@ -95,8 +101,12 @@ async fn a_collection_in_one_line_is_ready(stage: &mut Stage) -> Verdict {
         .index("vector", Index::auto(MetricType::L2))
         .timeout(PATIENCE)
         .await?;
-    let state = client.load_state(&name).await?;
-    expect_eq("state", state, LoadState::Loaded)?;
+    // A node that is late with its sign of life is taken for gone, for a while.
+    let is_loaded = || async {
+        let state = client.load_state(&name).await?;
+        expect_eq("state", state, LoadState::Loaded)
+    };
+    expect_in_time(is_loaded).await?;
     let indexes = client.list_indexes(&name).await?;
     let metrics: Vec<_> = indexes
         .iter()
@@ -108,8 +118,11 @@ async fn a_collection_in_one_line_is_ready(stage: &mut Stage) -> Verdict {
         .column("id", [1_i64, 2])
         .column("vector", [vector(1), vector(2)])
         .await?;
-    let found = client.search(&name).vector(vector(2)).limit(1).await?;
-    expect_eq("nearest", found.query(0).int64_ids(), [2])
+    let is_found = || async {
+        let found = client.search(&name).vector(vector(2)).limit(1).await?;
+        expect_eq("nearest", found.query(0).int64_ids(), [2])
+    };
+    expect_in_time(is_found).await
 }
 
 async fn an_index_of_no_field_makes_no_collection(stage: &mut Stage) -> Verdict {
@@ -163,6 +176,15 @@ async fn collections_are_truncated(stage: &mut Stage) -> Verdict {
 }
 
 const TTL: &str = "collection.ttl.seconds";
+
+async fn properties_are_set_at_first(stage: &mut Stage) -> Verdict {
+    let name = stage.name();
+    let create = stage.client.create_collection(&name, Document::schema());
+    create.property(TTL, 3600).await?;
+    let described = stage.client.describe_collection(&name).await?;
+    let value = described.properties.get(TTL).map(String::as_str);
+    expect_eq("property", value, Some("3600"))
+}
 
 async fn properties_are_altered(stage: &mut Stage) -> Verdict {
     let name = stage.name();
@@ -266,6 +288,27 @@ async fn fields_may_be_filled_by_functions(stage: &mut Stage) -> Verdict {
         "filled by a function",
         terms.is_some_and(|field| field.is_function_output),
     )
+}
+
+async fn fields_may_cluster_rows(stage: &mut Stage) -> Verdict {
+    let schema = CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .field(FieldSchema::int32("year").clustering_key())
+        .field(FieldSchema::float_vector("vector", DIMENSION));
+    let name = stage.collection_by_verb(schema).await?;
+    let client = stage.client.clone();
+    let described = client.describe_collection(&name).await?;
+    let year = described.schema.field_named("year");
+    let clusters = year.is_some_and(|field| field.is_clustering_key);
+    expect("described as the clustering key", clusters)?;
+    client
+        .insert(&name)
+        .column("id", [1_i64, 2])
+        .column("year", [2001, 2002])
+        .column("vector", [vector(1), vector(2)])
+        .await?;
+    let count = client.query(&name).filter("year == 2001").count().await?;
+    expect_eq("rows of a year", count, 1)
 }
 
 async fn a_stale_schema_is_forgotten(stage: &mut Stage) -> Verdict {

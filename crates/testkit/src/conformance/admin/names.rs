@@ -3,15 +3,19 @@
 //! Invariant: rows of a partition are found in it alone; an alias leads where it was last sent.
 
 use crate::conformance::documents::Document;
-use crate::conformance::{Check, Lack, Stage, Verdict, check, expect, expect_eq, wrong};
+use crate::conformance::{
+    Check, Lack, Stage, Verdict, check, expect, expect_eq, expect_in_time, wrong,
+};
 
 pub(super) fn checks() -> Vec<Check> {
     vec![
         check!(partitions_live_and_die),
         check!(rows_stay_in_their_partition),
+        check!(rows_of_partitions_are_counted_by_statistics),
         check!(reads_of_unknown_partitions_are_refused, MilvusLite => Lack::Silent),
         check!(aliases_move_between_collections),
         check!(aliases_are_described_and_listed),
+        check!(a_description_lists_aliases, MilvusLite => Lack::Silent),
     ]
 }
 
@@ -63,6 +67,26 @@ async fn rows_stay_in_their_partition(stage: &mut Stage) -> Verdict {
     expect_eq("nearest in one", found.query(0).int64_ids(), [100])
 }
 
+async fn rows_of_partitions_are_counted_by_statistics(stage: &mut Stage) -> Verdict {
+    let name = stage.name();
+    let client = stage.client.clone();
+    client.create_collection(&name, Document::schema()).await?;
+    client.create_partition(&name, "old").await?;
+    client.insert(&name).rows(&Document::all(0..10)).await?;
+    let old = Document::all(100..103);
+    client.insert(&name).partition("old").rows(&old).await?;
+    client.flush([&name]).timeout(super::PATIENCE).await?;
+    for (partition, rows) in [("old", 3), ("_default", 10)] {
+        let counted = || async {
+            let counted = client.partition_statistics(&name, partition).await?;
+            expect_eq(partition, counted.row_count, rows)
+        };
+        expect_in_time(counted).await?;
+    }
+    let nowhere = client.partition_statistics(&name, "new").await;
+    expect("of no partition", nowhere.is_err())
+}
+
 async fn reads_of_unknown_partitions_are_refused(stage: &mut Stage) -> Verdict {
     let name = stage.collection(&Document::schema()).await?;
     stage
@@ -77,7 +101,7 @@ async fn reads_of_unknown_partitions_are_refused(stage: &mut Stage) -> Verdict {
 
 async fn aliases_move_between_collections(stage: &mut Stage) -> Verdict {
     let (first, second) = (stage.name(), stage.name());
-    let alias = stage.alias();
+    let alias = stage.alias().await;
     let client = stage.client.clone();
     for name in [&first, &second] {
         client.create_collection(name, Document::schema()).await?;
@@ -99,7 +123,7 @@ async fn aliases_move_between_collections(stage: &mut Stage) -> Verdict {
 
 async fn aliases_are_described_and_listed(stage: &mut Stage) -> Verdict {
     let name = stage.name();
-    let alias = stage.alias();
+    let alias = stage.alias().await;
     let client = stage.client.clone();
     client.create_collection(&name, Document::schema()).await?;
     client.create_alias(&name, &alias).await?;
@@ -109,4 +133,14 @@ async fn aliases_are_described_and_listed(stage: &mut Stage) -> Verdict {
     expect_eq("of the collection", of_collection, [alias.as_str()])?;
     let all = client.list_aliases().await?;
     expect("among all", all.contains(&alias))
+}
+
+async fn a_description_lists_aliases(stage: &mut Stage) -> Verdict {
+    let name = stage.name();
+    let alias = stage.alias().await;
+    let client = stage.client.clone();
+    client.create_collection(&name, Document::schema()).await?;
+    client.create_alias(&name, &alias).await?;
+    let described = client.describe_collection(&name).await?;
+    expect_eq("aliases", described.aliases, [alias])
 }
