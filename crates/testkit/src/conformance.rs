@@ -222,8 +222,9 @@ fn expect(what: &str, holds: bool) -> Verdict {
     if holds { Ok(()) } else { wrong(what) }
 }
 
-/// How long a server may take for what it does in the background.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a server may take for what it does in the background. Servers under test share a slow machine, and a check fails
+/// only where one answers wrongly, not where it is late.
+const PATIENCE: Duration = Duration::from_secs(240);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Asks again and again until a server that does its work in the background shows the result; fails with the last problem

@@ -228,7 +228,9 @@ impl Search {
     /// Reads on and on in the order of nearness, page by page; for one query.
     ///
     /// All pages show the collection as it was when the stream was first polled. `limit` does not
-    /// bound the pages: take as many as you want.
+    /// bound the pages: take as many as you want. Each hit comes once, and the stream ends where there are no more; a server
+    /// before Milvus 2.5 that cannot be read further than 100,000 hits ends it with
+    /// [`Error::MissingFeature`](crate::Error::MissingFeature).
     ///
     /// ```no_run
     /// # async fn example(client: milvus_client::Client) -> milvus_client::Result<()> {

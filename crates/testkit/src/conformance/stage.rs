@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::Instant;
 
 use milvus_client::admin::{Index, IndexType};
 use milvus_client::schema::{CollectionSchema, DataType};
@@ -21,11 +21,7 @@ use milvus_protocol::{rpc, schema as wire};
 use prost::Message as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::BackendKind;
-
-/// How long a collection may take to load; servers under test share a slow machine.
-const LOAD_ATTEMPTS: u32 = 600;
-const LOAD_PAUSE: Duration = Duration::from_millis(200);
+use super::{BackendKind, PATIENCE, PAUSE};
 
 /// Collections of one check.
 #[derive(Debug)]
@@ -223,7 +219,8 @@ impl Stage {
             ..LoadCollectionRequest::default()
         };
         connection.call(&rpc::LOAD_COLLECTION, request).await?;
-        for _ in 0..LOAD_ATTEMPTS {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
             let request = GetLoadStateRequest {
                 collection_name: name.to_owned(),
                 ..GetLoadStateRequest::default()
@@ -232,7 +229,7 @@ impl Stage {
             if answer.state() == LoadState::Loaded {
                 break;
             }
-            tokio::time::sleep(LOAD_PAUSE).await;
+            tokio::time::sleep(PAUSE).await;
         }
         Ok(())
     }
