@@ -130,9 +130,9 @@ async fn missing_verbs_of_users_and_roles_are_named(stage: &mut Stage) -> Verdic
     let described = client.describe_user(NOTHING).await;
     answers.expect("describe_user", LITE, described);
     let created = client.create_role(reader).description("what").await;
-    answers.expect("create_role with a description", ALL, created);
+    answers.expect("create_role with a description", SERVERS, created);
     let altered = client.alter_role(NOTHING, "what").await;
-    answers.expect("alter_role", ALL, altered);
+    answers.expect("alter_role", SERVERS, altered);
     let dropped = client.drop_role(NOTHING).force().await;
     answers.expect("drop_role by force", SERVERS, dropped);
     let dropped = client.drop_role(NOTHING).await;
