@@ -21,6 +21,8 @@
 
 mod authentication;
 mod counters;
+mod deadline;
+mod health;
 mod listener;
 mod options;
 mod probes;

@@ -4,6 +4,7 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use tonic::body::Body;
 
+const DEADLINE_EXCEEDED: &str = "4";
 const UNAVAILABLE: &str = "14";
 const UNAUTHENTICATED: &str = "16";
 
@@ -15,6 +16,14 @@ pub(crate) fn unauthenticated(reason: &str) -> Response<Body> {
 /// Nothing was done; the same call may succeed later.
 pub(crate) fn unavailable(reason: &str) -> Response<Body> {
     refusal(UNAVAILABLE, reason)
+}
+
+/// The caller's own deadline has passed.
+pub(crate) fn deadline_exceeded() -> Response<Body> {
+    refusal(
+        DEADLINE_EXCEEDED,
+        "the deadline of the call passed before the answer was there; a write may have been applied",
+    )
 }
 
 /// A gRPC refusal: a status and nothing else.

@@ -17,9 +17,7 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming as RequestBody;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use milvus_protocol::health::health_check_response::ServingStatus;
-use milvus_protocol::health::{HealthCheckRequest, HealthCheckResponse};
-use milvus_protocol::server::{Health, HealthServer};
+use milvus_protocol::server::HealthServer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -27,11 +25,12 @@ use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 use tower_service::Service;
 
-use crate::authentication::Gate;
+use crate::authentication::{Entrance, Gate};
 use crate::counters::{Counters, Held};
+use crate::health::{self, Condition};
 use crate::listener::{Incoming, Listener, Peer, accept_any};
 use crate::options::{ServeError, ServeOptions};
-use crate::{probes, reply, tls};
+use crate::{deadline, probes, reply, tls};
 
 /// A TLS handshake that takes longer is not one.
 const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
@@ -129,6 +128,7 @@ impl Server {
         let shared = Arc::new(Shared {
             gate: options.authentication.clone().map(Gate::new),
             counters: Counters::default(),
+            health: HealthServer::new(Condition::new(stopped.clone())),
             stopped,
             max_concurrent_streams: options.max_concurrent_streams,
             calls: Semaphore::new(options.max_calls.min(Semaphore::MAX_PERMITS)),
@@ -219,6 +219,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// True from the stop on.
     pub(crate) stopped: watch::Receiver<bool>,
+    health: HealthServer<Condition>,
     max_concurrent_streams: u32,
     calls: Semaphore,
     answers_probes: bool,
@@ -278,9 +279,15 @@ where
         .keep_alive_timeout(PING_TIMEOUT);
     builder.http1().timer(TokioTimer::new());
     let mut stopped = shared.stopped.clone();
+    let entrance = shared.gate.as_ref().map(|gate| gate.entrance(peer));
+    let entrance = Arc::new(entrance);
     let answering = hyper::service::service_fn(move |request| {
         let (shared, service) = (Arc::clone(&shared), service.clone());
-        async move { Ok::<_, Infallible>(answer(request, peer, &shared, service).await) }
+        let entrance = Arc::clone(&entrance);
+        async move {
+            let answer = answer(request, peer, &shared, entrance.as_ref().as_ref(), service);
+            Ok::<_, Infallible>(answer.await)
+        }
     });
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answering));
     let stop = async {
@@ -301,10 +308,11 @@ where
 }
 
 async fn answer<S>(
-    mut request: Request<RequestBody>,
+    request: Request<RequestBody>,
     peer: Peer,
     shared: &Shared,
-    mut service: S,
+    entrance: Option<&Entrance>,
+    service: S,
 ) -> Response<Body>
 where
     S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>,
@@ -316,18 +324,38 @@ where
             probes::unknown()
         };
     }
+    if request.uri().path().starts_with(health::PATHS) {
+        return match shared.health.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+    }
     shared.counters.calls.fetch_add(1, Ordering::Relaxed);
-    let counters = &shared.counters;
-    let Ok(_place) = shared.calls.try_acquire() else {
-        counters.calls_refused.fetch_add(1, Ordering::Relaxed);
-        refused(peer, &request, "too many are in flight");
-        return reply::unavailable(
-            "this server answers as many calls at once as it may; send the call again",
-        );
+    let limit = deadline::of(request.headers());
+    let answer = answer_call(request, peer, shared, entrance, service);
+    let Some(limit) = limit else {
+        return answer.await;
     };
-    let _in_flight = Held::new(&counters.calls_in_flight);
-    if let Some(gate) = &shared.gate {
-        match gate.admit(request.headers()).await {
+    // Dropping the call tells the service that nobody waits for it any more.
+    tokio::time::timeout(limit, answer)
+        .await
+        .unwrap_or_else(|_| reply::deadline_exceeded())
+}
+
+/// A call for the service. Who waits to be recognized takes no place of those who were.
+async fn answer_call<S>(
+    mut request: Request<RequestBody>,
+    peer: Peer,
+    shared: &Shared,
+    entrance: Option<&Entrance>,
+    mut service: S,
+) -> Response<Body>
+where
+    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>,
+{
+    let counters = &shared.counters;
+    if let (Some(gate), Some(entrance)) = (&shared.gate, entrance) {
+        match gate.admit(entrance, request.headers()).await {
             Ok(caller) => drop(request.extensions_mut().insert(caller)),
             Err(reason) => {
                 counters
@@ -338,13 +366,14 @@ where
             }
         }
     }
-    if request.uri().path().starts_with("/grpc.health.v1.Health/") {
-        let mut health = HealthServer::new(Serving);
-        return match health.call(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
-    }
+    let Ok(_place) = shared.calls.try_acquire() else {
+        counters.calls_refused.fetch_add(1, Ordering::Relaxed);
+        refused(peer, &request, "too many are in flight");
+        return reply::unavailable(
+            "this server answers as many calls at once as it may; send the call again",
+        );
+    };
+    let _in_flight = Held::new(&counters.calls_in_flight);
     if let Err(never) = std::future::poll_fn(|cx| service.poll_ready(cx)).await {
         match never {}
     }
@@ -360,18 +389,4 @@ fn refused(peer: Peer, request: &Request<RequestBody>, reason: &str) {
     let path = request.uri().path();
     let method = path.get(..200).unwrap_or(path);
     tracing::warn!(%peer, method, reason, "a call was refused");
-}
-
-/// `grpc.health.v1`: who is asked, serves.
-struct Serving;
-
-impl Health for Serving {
-    async fn check(
-        &self,
-        _request: tonic::Request<HealthCheckRequest>,
-    ) -> Result<tonic::Response<HealthCheckResponse>, tonic::Status> {
-        Ok(tonic::Response::new(HealthCheckResponse {
-            status: ServingStatus::Serving.into(),
-        }))
-    }
 }
