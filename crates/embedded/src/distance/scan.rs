@@ -1,6 +1,7 @@
 //! Looks at every allowed row.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Metric;
 use super::kernel::{
@@ -36,6 +37,8 @@ pub struct ScanOptions<'a> {
     pub radius: Option<f32>,
     /// Inner bound of a range search; see [`Metric::in_range`].
     pub range_filter: Option<f32>,
+    /// Once true, the scan ends where it is; what it gives then is worth nothing.
+    pub cancelled: Option<&'a AtomicBool>,
 }
 
 impl ScanOptions<'_> {
@@ -47,7 +50,12 @@ impl ScanOptions<'_> {
         let range = self.rows.clone().unwrap_or(0..column.len());
         let (start, end) = (range.start, range.end.min(column.len()));
         let validity = column.validity();
-        let words = start / 64..end.div_ceil(64);
+        let goes_on = || {
+            !self
+                .cancelled
+                .is_some_and(|cancelled| cancelled.load(Ordering::Relaxed))
+        };
+        let words = (start / 64..end.div_ceil(64)).take_while(move |_| goes_on());
         words.map(move |index| {
             let mut word = self.allowed.map_or(u64::MAX, |allowed| {
                 allowed.words().get(index).copied().unwrap_or(0)

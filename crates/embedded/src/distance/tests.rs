@@ -322,3 +322,24 @@ fn queries_that_do_not_fit_are_errors() {
         .is_err()
     );
 }
+
+#[test]
+fn a_scan_that_is_cancelled_looks_at_nothing_more() {
+    let mut builder = ColumnBuilder::new(ColumnType::FloatVector { dim: 1 });
+    for row in 0..1000u16 {
+        let bytes = f32::from(row).to_le_bytes();
+        builder.push(Value::Dense(&bytes)).unwrap();
+    }
+    let column = builder.finish();
+    let kind = ColumnType::FloatVector { dim: 1 };
+    let queries = Queries::new(kind, Metric::L2, &[&0.0f32.to_le_bytes()]).unwrap();
+    for (cancelled, hits) in [(false, 5), (true, 0)] {
+        let cancelled = std::sync::atomic::AtomicBool::new(cancelled);
+        let options = ScanOptions {
+            limit: 5,
+            cancelled: Some(&cancelled),
+            ..ScanOptions::default()
+        };
+        assert_eq!(scan(&column, &queries, &options).unwrap()[0].len(), hits);
+    }
+}

@@ -69,6 +69,10 @@ impl Draft<'_> {
         &mut self,
         collection: u64,
     ) -> Result<Option<Rewrite>, MilvusError> {
+        if !self.state.collections.contains_key(&collection) {
+            // Dropped meanwhile.
+            return Ok(None);
+        }
         let snapshot = self.snapshot(collection)?;
         let Some((partition, views, oldest)) = plan(&snapshot, self.clock.now())? else {
             return Ok(None);
@@ -89,7 +93,10 @@ impl Draft<'_> {
         collection: u64,
         file: Rewritten,
     ) -> Result<(), MilvusError> {
-        let snapshot = self.snapshot(collection)?;
+        let Ok(snapshot) = self.snapshot(collection) else {
+            self.abandon(vec![file]);
+            return Ok(());
+        };
         let mut snapshot = Snapshot::clone(&snapshot);
         self.install(&mut snapshot, file)?;
         self.save_deletions(&mut snapshot);

@@ -50,15 +50,20 @@ impl<'a> Draft<'a> {
         (Arc::make_mut(&mut self.state.catalog), &mut self.writes)
     }
 
-    /// The collection's rows.
+    /// The collection's rows, to read or to change.
+    ///
+    /// # Errors
+    /// When there is no such collection, or a file of it is damaged.
     pub(crate) fn snapshot(&self, collection: u64) -> Result<Arc<Snapshot>, MilvusError> {
         let found = self.state.collections.get(&collection).cloned();
-        found.ok_or_else(|| {
+        let snapshot = found.ok_or_else(|| {
             MilvusError::new(
                 MilvusErrorKind::CollectionNotFound,
                 format!("collection not found[collection={collection}]"),
             )
-        })
+        })?;
+        snapshot.check_files()?;
+        Ok(snapshot)
     }
 
     pub(crate) fn put_snapshot(&mut self, snapshot: Snapshot) {
@@ -112,7 +117,11 @@ impl<'a> Draft<'a> {
     pub(crate) fn remove_all_rows(&mut self, id: u64) -> Result<(), MilvusError> {
         self.forget_files(id, |_| true);
         remove_rows(id, &mut self.writes);
-        let mut empty = Snapshot::empty(Arc::clone(&self.snapshot(id)?.record));
+        let Some(snapshot) = self.state.collections.get(&id) else {
+            return Ok(());
+        };
+        // Also when a file is damaged: it goes with the others.
+        let mut empty = Snapshot::empty(Arc::clone(&snapshot.record));
         empty.timestamp = self.clock.next();
         self.put_snapshot(empty);
         Ok(())

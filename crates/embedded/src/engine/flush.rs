@@ -22,7 +22,7 @@ use crate::storage::{Store, Table, Write, record_key};
 const FLUSH_ROWS: usize = 65_536;
 /// Growing bytes of a collection, or bytes of its log, that make a flush.
 const FLUSH_BYTES: usize = 32 << 20;
-/// Inserts wait when so many times more is growing; see [`super::maintenance`].
+/// Writes wait while so many times more is growing; see [`super::maintenance`].
 const CROWDED: usize = 4;
 
 /// The record of a segment in the catalog.
@@ -206,7 +206,7 @@ impl Draft<'_> {
     }
 
     /// Files that nobody needs any more, whatever becomes of the commit.
-    fn abandon(&mut self, files: Vec<Rewritten>) {
+    pub(crate) fn abandon(&mut self, files: Vec<Rewritten>) {
         for file in files.iter().filter(|file| file.segment.is_some()) {
             self.created_files.push(file.rewrite.file);
             self.obsolete_files.push(file.rewrite.file);

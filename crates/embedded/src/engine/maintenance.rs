@@ -2,27 +2,27 @@
 //! and the readers.
 //!
 //! Invariants: the writer thread never merges or writes files, it only freezes and installs; searches never wait for this worker. A
-//! write waits for it in one case: when four times what makes a flush is growing, it waits until a flush has ended, for two seconds at
-//! most, and then goes on. A failed flush loses nothing, the log has the rows; it is tried again after a second. The worker is stopped and joined when
-//! the database is closed, after the file that it may be at.
+//! write waits for it in one case: while four times what makes a flush is growing, so that memory is bounded. A failed flush loses nothing,
+//! the log has the rows; it is tried again after a second, and writes that would wait for it are refused meanwhile. A panic is a failure as
+//! well: the worker goes on, and whoever asked gets an error. The worker is stopped and joined when the database is closed, after the file
+//! that it may be at.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-use super::writer::Jobs;
+use super::writer::{Jobs, internal};
 use super::{Clock, Draft, State, compaction, flush};
-use crate::error::MilvusError;
+use crate::error::{MilvusError, MilvusErrorKind};
 use crate::storage::Store;
 
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The longest that a write waits for a flush.
-const CROWDED_WAIT: Duration = Duration::from_secs(2);
 /// How often rows are looked for that have outlived their TTL. Tests don't wait for a minute.
 const LOOK_INTERVAL: Duration = if cfg!(test) {
     Duration::from_millis(20)
@@ -43,6 +43,8 @@ struct Request {
 struct Board {
     touched: BTreeSet<u64>,
     requests: VecDeque<Request>,
+    /// Why the last flush of a collection failed.
+    failed: HashMap<u64, MilvusError>,
     stop: bool,
 }
 
@@ -51,8 +53,8 @@ struct Board {
 pub(crate) struct Bell {
     board: Mutex<Board>,
     rung: Condvar,
-    /// Rung by the worker after each flush.
-    flushed: Condvar,
+    /// Told by the worker after each piece of work.
+    progress: watch::Sender<()>,
 }
 
 impl std::fmt::Debug for Bell {
@@ -90,25 +92,13 @@ impl Bell {
         self.rung.notify_one();
         receiver
     }
-
-    /// Waits until `enough` or until [`CROWDED_WAIT`] is over. Blocks its thread.
-    pub(crate) fn wait_for_flush(&self, mut enough: impl FnMut() -> bool) {
-        let until = Instant::now() + CROWDED_WAIT;
-        let mut board = self.board();
-        while !board.stop && !enough() {
-            let Some(left) = until.checked_duration_since(Instant::now()) else {
-                break;
-            };
-            let waited = self.flushed.wait_timeout(board, left);
-            board = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
 }
 
 /// The handle to the worker. Dropping it stops and joins it.
 #[derive(Debug)]
 pub(crate) struct Maintenance {
     bell: Arc<Bell>,
+    automatic: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -135,6 +125,7 @@ impl Maintenance {
             .spawn(move || worker.run())?;
         Ok(Self {
             bell,
+            automatic,
             thread: Some(thread),
         })
     }
@@ -148,8 +139,30 @@ impl Maintenance {
         self.bell.request(collection, compact)
     }
 
-    pub(crate) fn bell(&self) -> &Arc<Bell> {
-        &self.bell
+    /// Waits while a collection `is_crowded`, unless nobody flushes it or flushing it fails.
+    pub(crate) async fn wait_for_room(
+        &self,
+        collection: u64,
+        is_crowded: impl Fn() -> bool,
+    ) -> Result<(), MilvusError> {
+        let mut progress = self.bell.progress.subscribe();
+        while self.automatic && is_crowded() {
+            progress.mark_unchanged();
+            let failed = self.bell.board().failed.get(&collection).cloned();
+            if let Some(error) = failed {
+                return Err(MilvusError {
+                    kind: MilvusErrorKind::ServiceUnavailable,
+                    message: format!(
+                        "nothing was written: too many rows wait in memory for a flush, and flushes fail ({error})"
+                    ),
+                    retriable: true,
+                });
+            }
+            if !is_crowded() || progress.changed().await.is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -157,7 +170,6 @@ impl Drop for Maintenance {
     fn drop(&mut self) {
         self.bell.board().stop = true;
         self.bell.rung.notify_all();
-        self.bell.flushed.notify_all();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -170,6 +182,15 @@ enum Next {
     /// Time has passed.
     Look,
     Stop,
+}
+
+/// A fault of the worker must not take those down who wait for it.
+fn unless_panicked(work: impl FnOnce() -> Result<(), MilvusError>) -> Result<(), MilvusError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(internal(
+            "the background worker hit a fault of the engine; the rows are in the log",
+        ))
+    })
 }
 
 struct Worker {
@@ -188,29 +209,43 @@ impl Worker {
             match self.next(not_before, look_at) {
                 Next::Stop => break,
                 Next::Request(request) => {
-                    let mut outcome = self.flush(request.collection);
-                    if request.compact && outcome.is_ok() {
-                        outcome = self.compact(request.collection);
-                    }
+                    let outcome = unless_panicked(|| {
+                        self.flush_noting(request.collection)?;
+                        match request.compact {
+                            true => self.compact(request.collection),
+                            false => Ok(()),
+                        }
+                    });
                     // Whoever asked may have gone away.
                     let _ = request.done.send(outcome);
                 }
                 Next::Look => {
-                    self.look_for_outlived();
+                    let looked = unless_panicked(|| {
+                        self.look_for_outlived();
+                        Ok(())
+                    });
+                    if let Err(error) = looked {
+                        tracing::error!(%error, "could not look for rows that outlived their TTL");
+                    }
                     look_at = Instant::now() + LOOK_INTERVAL;
                 }
                 Next::Touched(collection) => {
-                    if let Err(error) = self.look_after(collection) {
+                    if let Err(error) = unless_panicked(|| self.look_after(collection)) {
                         tracing::warn!(collection, %error, "could not flush or compact; the log keeps the rows");
                         not_before = Instant::now() + PAUSE;
                         self.bell.board().touched.insert(collection);
                     }
                 }
             }
-            self.bell.flushed.notify_all();
+            self.bell.progress.send_replace(());
         }
-        if self.automatic {
-            self.flush_before_closing();
+        if self.automatic
+            && let Err(error) = unless_panicked(|| {
+                self.flush_before_closing();
+                Ok(())
+            })
+        {
+            tracing::warn!(%error, "could not flush at close; the log keeps the rows");
         }
     }
 
@@ -255,7 +290,7 @@ impl Worker {
         let state = self.state.load_full();
         let now = self.clock.now();
         for snapshot in state.collections.values() {
-            if snapshot.oldest_alive(now) == 0 {
+            if snapshot.oldest_alive(now) == 0 || snapshot.check_files().is_err() {
                 continue;
             }
             let collection = snapshot.record.id;
@@ -272,10 +307,14 @@ impl Worker {
     }
 
     fn look_after(&self, collection: u64) -> Result<(), MilvusError> {
-        let snapshot = || self.state.load().collections.get(&collection).cloned();
+        // A damaged collection stays as it is.
+        let snapshot = || {
+            let found = self.state.load().collections.get(&collection).cloned();
+            found.filter(|snapshot| snapshot.check_files().is_ok())
+        };
         if snapshot().is_some_and(|snapshot| flush::is_full(&snapshot)) {
-            self.flush(collection)?;
-            self.bell.flushed.notify_all();
+            self.flush_noting(collection)?;
+            self.bell.progress.send_replace(());
         }
         match snapshot() {
             Some(snapshot) if compaction::is_wanted(&snapshot, self.clock.now())? => {
@@ -283,6 +322,21 @@ impl Worker {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Flushes, and lets those who wait for it know when that failed.
+    fn flush_noting(&self, collection: u64) -> Result<(), MilvusError> {
+        let outcome = unless_panicked(|| self.flush(collection));
+        let failed = &mut self.bell.board().failed;
+        match &outcome {
+            Ok(()) => drop(failed.remove(&collection)),
+            // There is nobody to wait for it.
+            Err(error) if error.kind == MilvusErrorKind::CollectionNotFound => {
+                failed.remove(&collection);
+            }
+            Err(error) => drop(failed.insert(collection, error.clone())),
+        }
+        outcome
     }
 
     /// Runs a change in the writer and waits for its commit, which is fsynced.
@@ -338,7 +392,7 @@ impl Worker {
     fn flush_before_closing(&self) {
         let state = self.state.load_full();
         for snapshot in state.collections.values() {
-            if snapshot.log_bytes < CLOSING_LOG_BYTES {
+            if snapshot.log_bytes < CLOSING_LOG_BYTES || snapshot.check_files().is_err() {
                 continue;
             }
             if let Err(error) = self.flush(snapshot.record.id) {

@@ -24,6 +24,7 @@ mod registry;
 mod search;
 mod segment;
 mod snapshot;
+mod threads;
 mod writer;
 
 #[cfg(test)]
@@ -50,6 +51,8 @@ pub use registry::{Location, OpenError, Options};
 pub(crate) use search::{Hit, ScoreRange, SearchRequest, Targets};
 pub(crate) use segment::Segment;
 pub(crate) use snapshot::{PartitionSnapshot, SegmentView, Snapshot, State};
+pub(crate) use threads::Cancellation;
+use threads::Threads;
 use writer::Writer;
 
 use crate::error::MilvusError;
@@ -65,9 +68,29 @@ pub(crate) struct Engine {
     state: Arc<ArcSwap<State>>,
     clock: Arc<Clock>,
     pins: Pins,
+    /// For reads.
+    scans: Threads,
+    /// For what comes before a write, which must not wait for reads.
+    preparations: Threads,
 }
 
 impl Engine {
+    /// Reads, on a thread of their own; `None` when the work panicked. Dropping the future cancels it.
+    pub(crate) async fn scan<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Cancellation) -> R + Send + 'static,
+    ) -> Option<R> {
+        self.scans.run(work).await
+    }
+
+    /// Makes a write ready, on a thread of its own; `None` when the work panicked.
+    pub(crate) async fn prepare<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Option<R> {
+        self.preparations.run(|_| work()).await
+    }
+
     /// The committed state of this moment.
     pub(crate) fn state(&self) -> Arc<State> {
         self.state.load_full()
@@ -110,17 +133,19 @@ impl Engine {
             .unwrap_or_else(|_| Err(MilvusError::closed()))
     }
 
-    /// Whether a write to this collection should wait in [`Engine::wait_for_flush`] first.
-    pub(crate) fn is_crowded(&self, collection: u64) -> bool {
-        let state = self.state.load();
-        let snapshot = state.collections.get(&collection);
-        snapshot.is_some_and(|snapshot| flush::is_crowded(snapshot))
-    }
-
-    /// Waits, at most two seconds, until a flush has made room. Blocks its thread.
-    pub(crate) fn wait_for_flush(&self, collection: u64) {
-        self.maintenance
-            .bell()
-            .wait_for_flush(|| !self.is_crowded(collection));
+    /// Waits before a write while far more rows of the collection are growing than make a flush.
+    ///
+    /// # Errors
+    /// When flushes fail: then rows only come and none go.
+    pub(crate) async fn wait_for_room(&self, collection: u64) -> Result<(), MilvusError> {
+        let is_crowded = || {
+            let state = self.state.load();
+            let snapshot = state.collections.get(&collection);
+            // Of a damaged one nothing is flushed, and the write is refused.
+            snapshot.is_some_and(|snapshot| {
+                flush::is_crowded(snapshot) && snapshot.check_files().is_ok()
+            })
+        };
+        self.maintenance.wait_for_room(collection, is_crowded).await
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use arc_swap::ArcSwap;
 
@@ -10,11 +11,12 @@ use super::deletions::decode_bitmap;
 use super::draft::apply_part;
 use super::flush::SegmentRecord;
 use super::maintenance::{Bell, Maintenance};
-use super::writer::Writer;
+use super::threads::Threads;
+use super::writer::{Writer, internal};
 use super::{Clock, Draft, Engine, Pins, Segment, SegmentView, Snapshot, State};
 use crate::catalog::Catalog;
 use crate::error::MilvusError;
-use crate::storage::{AlignedBuffer, StorageError, Store, Table, decode_record};
+use crate::storage::{AlignedBuffer, ImageReader, StorageError, Store, Table, decode_record};
 
 impl Engine {
     /// Brings a store to life.
@@ -43,7 +45,7 @@ impl Engine {
         let store = Arc::new(store);
         let state = Arc::new(ArcSwap::from_pointee(state));
         let bell = Arc::new(Bell::default());
-        let failed = |error| super::writer::internal(format!("could not start a thread: {error}"));
+        let failed = |error| internal(format!("could not start a thread: {error}"));
         let writer = Writer::start(
             Arc::clone(&store),
             Arc::clone(&state),
@@ -62,6 +64,7 @@ impl Engine {
             automatic,
         )
         .map_err(failed)?;
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self {
             maintenance,
             writer,
@@ -69,6 +72,8 @@ impl Engine {
             state,
             clock,
             pins: Pins::default(),
+            scans: Threads::new("milvus-scan", cores.max(2)),
+            preparations: Threads::new("milvus-prepare", cores.max(2)),
         })
     }
 }
@@ -134,20 +139,17 @@ fn load_segments(
         let Some(partition) = snapshot.partitions.get_mut(&record.partition) else {
             continue;
         };
-        let file = store.open_segment(id)?;
-        if file.rows() as u64 != record.rows {
-            let detail = format!(
-                "the catalog says {} rows, the file has {}",
-                record.rows,
-                file.rows()
-            );
-            return Err(StorageError::corrupt(
-                store.catalog_path(),
-                format!("the record of segment {id:016x}"),
-                detail,
-            ));
-        }
-        let mut view = SegmentView::new(Segment::in_file(id, record.bytes as usize, file));
+        let (rows, bytes) = (record.rows as usize, record.bytes as usize);
+        let segment = match open_segment(store, id, &record) {
+            Ok(file) => Segment::in_file(id, bytes, file),
+            // Only its own collection suffers.
+            Err(error @ StorageError::Corrupt { .. }) => {
+                tracing::error!(collection = %snapshot.record.name, %error, "a collection can't be read");
+                Segment::damaged(id, bytes, rows, error.into())
+            }
+            Err(error) => return Err(error),
+        };
+        let mut view = SegmentView::new(segment);
         if let Some(bytes) = deletions.get(&(collection, id)) {
             let bitmap = decode_bitmap(bytes, view.segment.rows(), &store.catalog_path(), id)?;
             view.deleted = Some(Arc::new(bitmap));
@@ -157,36 +159,71 @@ fn load_segments(
     Ok(())
 }
 
-/// Applies the log in the order of its timestamps. Gives the newest timestamp.
-fn replay(store: &Store, snapshots: &mut HashMap<u64, Snapshot>) -> Result<u64, MilvusError> {
-    let path = store.catalog_path();
-    let mut replay = Replay {
-        snapshots,
-        path: &path,
-        record: None,
-        refused: None,
-    };
-    let mut newest = 0;
-    store.scan(Table::Log, |key, value| {
-        // The values of one record follow each other.
-        let (key, number) = match key.split_last_chunk::<4>() {
-            Some((key, number)) if key.len() == 16 => (key, u32::from_be_bytes(*number)),
-            _ => (key, 0),
-        };
-        let place = split_key(store, key)?;
-        newest = newest.max(place.1);
-        replay.add(place, number, value)
-    })?;
-    replay.apply()?;
-    replay.refused.map_or(Ok(newest), Err)
+fn open_segment(
+    store: &Store,
+    id: u64,
+    record: &SegmentRecord,
+) -> Result<ImageReader, StorageError> {
+    let file = store.open_segment(id)?;
+    if file.rows() as u64 == record.rows {
+        return Ok(file);
+    }
+    let detail = format!(
+        "the catalog says {} rows, the file has {}",
+        record.rows,
+        file.rows()
+    );
+    Err(StorageError::corrupt(
+        store.segment_path(id),
+        "the header",
+        detail,
+    ))
 }
 
-/// Puts the values of records together and applies them.
-struct Replay<'a> {
-    snapshots: &'a mut HashMap<u64, Snapshot>,
+/// Records that were read and wait to be applied: few, because they may be large.
+const READ_AHEAD: usize = 4;
+
+/// Applies the log in the order of its timestamps. Gives the newest timestamp. One thread reads and another one checks and applies, since
+/// how long an open after a crash takes is how long this takes.
+fn replay(store: &Store, snapshots: &mut HashMap<u64, Snapshot>) -> Result<u64, MilvusError> {
+    let path = store.catalog_path();
+    let path = path.as_path();
+    std::thread::scope(|scope| {
+        let (records, read) = sync_channel(READ_AHEAD);
+        let applying = std::thread::Builder::new()
+            .name("milvus-replay".to_owned())
+            .spawn_scoped(scope, move || apply_all(&read, snapshots, path))
+            .map_err(|error| internal(format!("could not start a thread: {error}")))?;
+        let mut reading = Reading {
+            records,
+            path,
+            record: None,
+        };
+        let mut newest = 0;
+        let scanned = store.scan(Table::Log, |key, value| {
+            // The values of one record follow each other.
+            let (key, number) = match key.split_last_chunk::<4>() {
+                Some((key, number)) if key.len() == 16 => (key, u32::from_be_bytes(*number)),
+                _ => (key, 0),
+            };
+            let place = split_key(store, key)?;
+            newest = newest.max(place.1);
+            reading.add(place, number, value)
+        });
+        reading.pass_on();
+        drop(reading);
+        let applied = applying.join();
+        applied.unwrap_or_else(|_| Err(internal("the log could not be replayed")))?;
+        scanned?;
+        Ok(newest)
+    })
+}
+
+/// Puts the values of records together.
+struct Reading<'a> {
+    records: SyncSender<Record>,
     path: &'a Path,
     record: Option<Record>,
-    refused: Option<MilvusError>,
 }
 
 struct Record {
@@ -196,7 +233,7 @@ struct Record {
     bytes: AlignedBuffer,
 }
 
-impl Replay<'_> {
+impl Reading<'_> {
     fn add(
         &mut self,
         (collection, timestamp): (u64, u64),
@@ -204,7 +241,7 @@ impl Replay<'_> {
         value: &[u8],
     ) -> Result<(), StorageError> {
         if number == 0 {
-            self.apply()?;
+            self.pass_on();
             self.record = Some(Record {
                 collection,
                 timestamp,
@@ -225,24 +262,40 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Applies the record that is complete now.
-    fn apply(&mut self) -> Result<(), StorageError> {
-        let Some(mut record) = self.record.take() else {
-            return Ok(());
-        };
+    /// The record is complete now.
+    fn pass_on(&mut self) {
+        if let Some(record) = self.record.take() {
+            // Whoever applies them may have failed, and says so itself.
+            let _ = self.records.send(record);
+        }
+    }
+}
+
+/// Applies the records as they come. One that can't be applied doesn't keep the others from being checked.
+fn apply_all(
+    records: &Receiver<Record>,
+    snapshots: &mut HashMap<u64, Snapshot>,
+    path: &Path,
+) -> Result<(), MilvusError> {
+    let mut refused = None;
+    for mut record in records {
         let (collection, timestamp) = (record.collection, record.timestamp);
-        let Some(snapshot) = self.snapshots.get_mut(&collection) else {
-            return Ok(());
+        let Some(snapshot) = snapshots.get_mut(&collection) else {
+            continue;
         };
         let length = record.bytes.len();
         let place = format!("log record {timestamp} of collection {collection}");
-        for part in decode_record(&record.bytes.take(), self.path, &place)? {
-            if let Err(error) = apply_part(snapshot, &part) {
-                self.refused.get_or_insert(error);
+        let parts = decode_record(&record.bytes.take(), path, &place)?;
+        // Without all of its files a collection can't tell what a deletion meant. The log stays for when the file is restored.
+        if snapshot.check_files().is_ok() {
+            for part in parts {
+                if let Err(error) = apply_part(snapshot, &part) {
+                    refused.get_or_insert(error);
+                }
             }
         }
         snapshot.timestamp = timestamp;
         snapshot.log_bytes += length;
-        Ok(())
     }
+    refused.map_or(Ok(()), Err)
 }

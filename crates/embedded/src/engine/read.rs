@@ -4,7 +4,7 @@ use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
 use super::keys::{Key, key_column};
-use super::{SegmentView, Snapshot};
+use super::{Cancellation, SegmentView, Snapshot};
 use crate::catalog::{CollectionRecord, FieldRecord};
 use crate::column::{Bitmap, Column, ColumnBuilder, ColumnType, Columns, Value};
 use crate::error::MilvusError;
@@ -17,6 +17,8 @@ pub(crate) struct Reader {
     partitions: Vec<u64>,
     /// Rows with lower timestamps have outlived their collection's TTL.
     oldest: u64,
+    /// Whether anybody still waits.
+    pub(crate) cancellation: Cancellation,
 }
 
 /// A compiled filter, and the only primary keys that can satisfy it when it names them: then rows are looked up and not scanned.
@@ -104,6 +106,15 @@ impl Reader {
             oldest: snapshot.oldest_alive(now),
             snapshot,
             partitions,
+            cancellation: Cancellation::default(),
+        }
+    }
+
+    /// Gives up when nobody waits any more.
+    pub(crate) fn until(self, cancellation: Cancellation) -> Self {
+        Self {
+            cancellation,
+            ..self
         }
     }
 
@@ -113,6 +124,7 @@ impl Reader {
             snapshot,
             partitions,
             oldest: 0,
+            cancellation: Cancellation::default(),
         }
     }
 
@@ -166,6 +178,7 @@ impl Reader {
         view: &SegmentView,
         filter: Option<&BoundFilter>,
     ) -> Result<Bitmap, MilvusError> {
+        self.cancellation.check()?;
         let mut rows = view.alive_rows();
         if self.oldest > 0 {
             rows.intersect(&view.segment.young_rows(self.oldest)?);

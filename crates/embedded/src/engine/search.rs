@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::SegmentView;
 use super::grouping::{Grouping, grouped};
 use super::keys::{Key, Keys};
 use super::read::{BoundFilter, Reader, RowAddress};
+use super::{Cancellation, SegmentView};
 use crate::catalog::FieldRecord;
 use crate::column::{Bitmap, Column};
 use crate::distance::{Hit as RowHit, Metric, Queries, ScanOptions, scan, scan_bm25};
@@ -96,6 +96,8 @@ pub(super) struct Prepared<'a> {
     pub(super) vectors: Column,
     pub(super) keys: Column,
     pub(super) rows: Bitmap,
+    /// Whether anybody still waits.
+    pub(super) cancellation: &'a Cancellation,
 }
 
 impl Reader {
@@ -117,6 +119,7 @@ impl Reader {
                     vectors,
                     keys,
                     rows,
+                    cancellation: &self.cancellation,
                 });
             }
         }
@@ -184,16 +187,18 @@ impl Prepared<'_> {
             rows,
             radius: request.range.radius,
             range_filter: request.range.range_filter,
+            cancelled: Some(self.cancellation.flag()),
             ..ScanOptions::default()
         };
-        match &request.targets {
+        let found = match &request.targets {
             Targets::Vectors(queries) => scan(&self.vectors, queries, &options),
             Targets::Texts(_) => {
                 let scan_one = |scorer| scan_bm25(&self.vectors, scorer, &options);
                 scorers.iter().map(scan_one).collect()
             }
-        }
-        .map_err(MilvusError::invalid)
+        };
+        self.cancellation.check()?;
+        found.map_err(MilvusError::invalid)
     }
 }
 

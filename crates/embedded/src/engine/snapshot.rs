@@ -137,8 +137,21 @@ impl Snapshot {
             .flat_map(|partition| &partition.segments)
     }
 
+    /// An error when a file of the collection is damaged or missing: then it is neither read nor changed, only emptied or dropped.
+    pub(crate) fn check_files(&self) -> Result<(), MilvusError> {
+        self.segments()
+            .try_for_each(|view| view.segment.check_file())
+            .map_err(|error| MilvusError {
+                message: format!(
+                    "collection {} can't be read: {error}. Other collections can",
+                    self.record.name
+                ),
+                ..error
+            })
+    }
+
     /// Term statistics of a BM25 field over all rows that are not deleted and not older than `oldest`, whatever the filter of a
-    /// search. A row that has outlived its TTL counts a little longer, [`AGES`]: else each search would count anew.
+    /// search. Each segment reckons its own once, so that a write doesn't have the next search reckon everything anew. A row that has outlived its TTL counts a little longer, [`AGES`]: else each search would count anew.
     pub(crate) fn statistics(
         &self,
         field: &FieldRecord,
@@ -157,17 +170,22 @@ impl Snapshot {
         }
         let mut all = Statistics::default();
         for view in self.segments() {
+            all.merge(&*view.segment.statistics(field)?);
+            if view.deleted.is_none() && oldest == 0 {
+                continue;
+            }
             let column = view.segment.column(field)?;
             let Values::SparseFloatVector(rows) = column.values() else {
                 continue;
             };
-            let mut alive = view.alive_rows();
+            let mut gone = view.alive_rows();
             if oldest > 0 {
-                alive.intersect(&view.segment.young_rows(oldest)?);
+                gone.intersect(&view.segment.young_rows(oldest)?);
             }
-            for row in alive.ones().filter(|row| column.is_valid(*row)) {
+            gone.invert();
+            for row in gone.ones().filter(|row| column.is_valid(*row)) {
                 let (terms, counts) = rows.get(row);
-                all.add(terms, counts);
+                all.remove(terms, counts);
             }
         }
         let all = Arc::new(all);

@@ -1,5 +1,6 @@
 //! The engine against a model, on a simulated disk that fails, tears, forgets and fills up.
 
+mod faults;
 mod maintenance;
 
 use std::collections::BTreeMap;
@@ -37,10 +38,14 @@ fn field(id: i64, name: &str, data_type: DataType) -> FieldRecord {
 }
 
 fn start(disk: &Arc<SimulatedDisk>) -> Result<Engine, MilvusError> {
+    start_with(disk, Durability::Full)
+}
+
+fn start_with(disk: &Arc<SimulatedDisk>, durability: Durability) -> Result<Engine, MilvusError> {
     let store = Store::open(
         Arc::clone(disk) as Arc<dyn FileSystem>,
         Path::new("test.db"),
-        Durability::Full,
+        durability,
         false,
     )?;
     // Nothing happens in the background by itself, so that every run does the same operations.
@@ -118,6 +123,12 @@ enum Request {
     Insert(Vec<i64>),
     Upsert(Vec<i64>, i64),
     Delete(Vec<i64>),
+    /// Changes the numbers of rows that are there, and leaves their vectors.
+    PartialUpsert(Vec<i64>, i64),
+    /// Adds a field that may be null.
+    AddField,
+    /// Removes all rows.
+    Truncate,
     Flush,
     /// For collections whose rows live for an hour.
     AnHourPasses,
@@ -132,8 +143,13 @@ impl Request {
             Self::Insert(keys) => model.extend(keys.iter().map(|key| (*key, key * 10))),
             Self::Upsert(keys, value) => model.extend(keys.iter().map(|key| (*key, *value))),
             Self::Delete(keys) => model.retain(|key, _| !keys.contains(key)),
-            Self::Flush => {}
-            Self::AnHourPasses => model.clear(),
+            Self::PartialUpsert(keys, value) => {
+                for key in keys {
+                    model.entry(*key).and_modify(|known| *known = *value);
+                }
+            }
+            Self::AddField | Self::Flush => {}
+            Self::Truncate | Self::AnHourPasses => model.clear(),
         }
     }
 
@@ -173,6 +189,26 @@ impl Request {
                         .map(drop)
                 })
             }
+            Self::PartialUpsert(keys, value) => run(engine, move |draft| {
+                let given = columns(&keys, Some(value)).into_iter();
+                let given = given.filter(|(name, _)| name != "v").collect();
+                let snapshot = draft.snapshot(record.id)?;
+                let changes = Default::default();
+                let reader = Reader::of_all_rows(snapshot, record.partition_ids(&[])?);
+                let columns = PartialRows { given, changes }.complete(&reader)?;
+                let rows = PreparedRows::for_upsert(record, keys.len(), columns, "", draft.clock)?;
+                draft.upsert(rows).map(drop)
+            }),
+            Self::AddField => run(engine, |draft| {
+                let mut record = draft.record_to_change("", "docs")?;
+                record.fields.push(FieldRecord {
+                    nullable: true,
+                    ..field(103, "extra", DataType::Int64)
+                });
+                record.last_field = 103;
+                draft.put_collection(record)
+            }),
+            Self::Truncate => run(engine, move |draft| draft.remove_all_rows(record.id)),
             Self::Flush => flush(engine, record.id),
             Self::AnHourPasses => {
                 let_pass(engine, 3601);
@@ -241,149 +277,6 @@ fn read(engine: &Engine) -> Result<Model, MilvusError> {
     Ok(keys.into_iter().zip(values).collect())
 }
 
-fn script() -> Vec<Request> {
-    vec![
-        Request::Insert((0..20).collect()),
-        Request::Insert((20..25).collect()),
-        // Large enough to be cut into two values of the log.
-        Request::Insert((100..1000).collect()),
-        Request::Delete(vec![3, 21, 99]),
-        Request::Flush,
-        Request::Upsert(vec![5, 6, 30], 7),
-        Request::Delete(vec![0, 1, 2, 4, 30]),
-        Request::Flush,
-        Request::Insert((40..50).collect()),
-    ]
-}
-
-/// Whether `found` is what all acknowledged requests and some of the others leave.
-fn explains(requests: &[(Request, bool)], found: &Model) -> bool {
-    let doubtful: Vec<usize> = (0..requests.len()).filter(|at| !requests[*at].1).collect();
-    (0..1u32 << doubtful.len()).any(|choice| {
-        let mut model = Model::new();
-        for (at, (request, acknowledged)) in requests.iter().enumerate() {
-            let bit = doubtful.iter().position(|doubt| *doubt == at);
-            if *acknowledged || bit.is_some_and(|bit| choice >> bit & 1 == 1) {
-                request.apply(&mut model);
-            }
-        }
-        model == *found
-    })
-}
-
-fn crash_at(fault: Fault, at: u64, seed: u64) -> bool {
-    crash_in(script(), &[], fault, at, seed)
-}
-
-/// Runs `script` with a fault at one operation, and finds all acknowledged requests after a restart.
-fn crash_in(
-    script: Vec<Request>,
-    properties: &[(&str, &str)],
-    fault: Fault,
-    at: u64,
-    seed: u64,
-) -> bool {
-    let disk = Arc::new(SimulatedDisk::new(fault, at));
-    let mut done = Vec::new();
-    let (mut created, mut latest) = (false, 0);
-    if let Ok(engine) = start(&disk) {
-        created = create_with(&engine, properties).is_ok();
-        if created {
-            for request in script {
-                let acknowledged = request.run(&engine).is_ok();
-                done.push((request, acknowledged));
-            }
-            // Reads go on whatever the disk does, and never show what was refused with certainty of being refused.
-            read(&engine).unwrap();
-        }
-        latest = engine.clock().latest();
-    }
-    let mut random = fastrand::Rng::with_seed(seed);
-    let after = match fault {
-        Fault::Once => disk.healed(),
-        _ => disk.after_power_loss(|| random.bool()),
-    };
-    let engine =
-        start(&Arc::new(after)).unwrap_or_else(|error| panic!("{fault:?} at {at}: {error}"));
-    // Time doesn't go back at a crash.
-    let behind = latest.saturating_sub(engine.clock().latest());
-    engine.clock().reserve(behind);
-    match read(&engine) {
-        Ok(found) => assert!(
-            explains(&done, &found),
-            "{fault:?} at {at}, seed {seed}: {found:?} after {done:?}"
-        ),
-        Err(error) => assert!(!created, "{fault:?} at {at}: {error}"),
-    }
-    // And it goes on from there.
-    if created {
-        Request::Insert(vec![1000]).run(&engine).unwrap();
-        assert_eq!(read(&engine).unwrap().get(&1000), Some(&10_000));
-    }
-    disk.operations() >= at
-}
-
-#[test]
-fn any_single_operation_may_fail_and_no_request_is_lost_or_halved() {
-    let mut at = 1;
-    while crash_at(Fault::Once, at, 0) {
-        at += 1;
-    }
-    assert!(at > 30, "the script has {at} operations");
-}
-
-#[test]
-fn the_power_may_go_at_any_operation() {
-    let mut at = 1;
-    while crash_at(Fault::PowerLoss, at, at) {
-        at += 1;
-    }
-    assert!(at > 30, "the script has {at} operations");
-}
-
-#[test]
-fn any_write_may_be_torn_by_a_power_loss() {
-    let mut at = 1;
-    while crash_at(Fault::TornWrite, at, 7) {
-        at += 1;
-    }
-    assert!(at > 30, "the script has {at} operations");
-}
-
-/// As above, with rows that a flush and a compaction leave behind because they outlived their TTL.
-fn outlive(fault: Fault) {
-    let script = || {
-        vec![
-            Request::Insert((0..20).collect()),
-            Request::Flush,
-            Request::Insert((20..25).collect()),
-            Request::AnHourPasses,
-            Request::Upsert(vec![1, 31], 7),
-            Request::Flush,
-        ]
-    };
-    let mut at = 1;
-    while crash_in(script(), &[HOUR], fault, at, at) {
-        at += 1;
-    }
-    assert!(at > 30, "the script has {at} operations");
-}
-
-#[test]
-fn rows_that_outlive_their_ttl_go_whole_when_any_operation_fails() {
-    outlive(Fault::Once);
-}
-
-#[test]
-fn rows_that_outlive_their_ttl_go_whole_when_the_power_goes() {
-    outlive(Fault::PowerLoss);
-}
-
-#[test]
-fn rows_that_outlive_their_ttl_go_whole_when_a_write_is_torn() {
-    outlive(Fault::TornWrite);
-}
-
 #[test]
 fn a_full_disk_refuses_writes_and_reads_go_on() {
     let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
@@ -408,38 +301,6 @@ fn a_full_disk_refuses_writes_and_reads_go_on() {
     assert_eq!(engine.store().health(), Health::Good);
     drop(engine);
     assert_eq!(read(&start(&disk).unwrap()).unwrap().len(), 20);
-}
-
-/// What a full disk refuses is refused for certain, whenever it fills up, and nothing else is.
-#[test]
-fn the_disk_may_fill_up_at_any_operation() {
-    for at in 1.. {
-        let disk = Arc::new(SimulatedDisk::new(Fault::Full, at));
-        let Some(engine) = start(&disk).ok().filter(|engine| create(engine).is_ok()) else {
-            // Too early: there is no collection to write to.
-            continue;
-        };
-        let mut model = Model::new();
-        for request in script() {
-            match request.run(&engine) {
-                Ok(()) => request.apply(&mut model),
-                Err(error) => assert!(error.retriable, "full at {at}: {error}"),
-            }
-            assert_eq!(read(&engine).unwrap(), model, "full at {at}");
-        }
-        if disk.operations() < at {
-            // It did not fill up before the end.
-            break;
-        }
-        disk.set_full(false);
-        for request in [Request::Insert(vec![2000]), Request::Flush] {
-            request.run(&engine).unwrap();
-            request.apply(&mut model);
-        }
-        assert_eq!(engine.store().health(), Health::Good, "full at {at}");
-        drop(engine);
-        assert_eq!(read(&start(&disk).unwrap()).unwrap(), model, "full at {at}");
-    }
 }
 
 /// Damage in any block of a segment file: an error that names the file, or the right rows, and never a panic. (Every bit of an image is tried below, in the tests of storage.)

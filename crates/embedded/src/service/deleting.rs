@@ -15,6 +15,8 @@ impl Embedded {
     ) -> Result<MutationResult, MilvusError> {
         let database = call.database(&call.message.db_name);
         let request = call.message;
+        self.wait_for_room_in(&database, &request.collection_name)
+            .await?;
         let change = move |draft: &mut Draft<'_>| {
             let record = draft
                 .catalog()

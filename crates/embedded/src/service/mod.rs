@@ -1,7 +1,8 @@
 //! The Milvus service of an embedded database: every call that the everyday work of an SDK makes, answered in this process.
 //!
 //! Invariant: a failure is answered in the message's own status with Milvus's numbers, as a Milvus proxy does it, so that clients can't tell the difference.
-//! Work that reads files or scans rows runs on blocking threads, as many at a time as the machine has cores.
+//! Work that reads files or scans rows runs on threads of the engine's own, as many at a time as the machine has cores, and ends when its
+//! caller has gone away. What comes before a write has others, so that no number of slow searches keeps a write waiting.
 
 mod access;
 mod aliases;
@@ -34,10 +35,11 @@ pub use keys::{ApiKey, KeyDescription, generate_password};
 
 use milvus_protocol::common::KeyValuePair;
 use milvus_protocol::server::MilvusServiceServer;
-use tokio::sync::Semaphore;
 
 use self::parameters::{find, flag};
-use crate::engine::{Engine, Location, OpenError, Options, Pinned, Reader, Snapshot, State};
+use crate::engine::{
+    Cancellation, Engine, Location, OpenError, Options, Pinned, Reader, Snapshot, State,
+};
 use crate::error::{MilvusError, MilvusErrorKind};
 
 /// An open embedded database. Cheap to clone; the files are closed with the last handle of the process.
@@ -53,7 +55,20 @@ use crate::error::{MilvusError, MilvusErrorKind};
 #[derive(Clone, Debug)]
 pub struct Embedded {
     engine: Arc<Engine>,
-    scans: Arc<Semaphore>,
+}
+
+/// The engine, for one read that may lose its caller.
+struct Reading {
+    engine: Arc<Engine>,
+    cancellation: Cancellation,
+}
+
+impl std::ops::Deref for Reading {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
 }
 
 /// The tower service type of an embedded database.
@@ -65,11 +80,7 @@ pub type EmbeddedService = MilvusServiceServer<Embedded>;
 /// When another process has it open (the text says who, and how to share it), when files can't be read or written, and when they are damaged.
 pub fn open(location: impl Into<Location>, options: Options) -> Result<Embedded, OpenError> {
     let engine = crate::engine::open(&location.into(), &options)?;
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    Ok(Embedded {
-        engine,
-        scans: Arc::new(Semaphore::new(cores.max(2))),
-    })
+    Ok(Embedded { engine })
 }
 
 impl Embedded {
@@ -83,28 +94,51 @@ impl Embedded {
         self.engine.store().announce(served_at);
     }
 
-    /// Runs work that may block or take long away from the async threads.
+    /// Runs a read away from the async threads. Dropping the future ends it.
     async fn blocking<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reading) -> Result<R, MilvusError> + Send + 'static,
+    ) -> Result<R, MilvusError> {
+        let engine = Arc::clone(&self.engine);
+        let outcome = self.engine.scan(move |cancellation| {
+            let cancellation = cancellation.clone();
+            work(&Reading {
+                engine,
+                cancellation,
+            })
+        });
+        outcome.await.unwrap_or_else(|| Err(panicked()))
+    }
+
+    /// Runs what takes long before a write away from the async threads, and from the reads.
+    async fn preparing<R: Send + 'static>(
         &self,
         work: impl FnOnce(&Engine) -> Result<R, MilvusError> + Send + 'static,
     ) -> Result<R, MilvusError> {
-        let permit = Arc::clone(&self.scans)
-            .acquire_owned()
-            .await
-            .map_err(|_| MilvusError::closed())?;
         let engine = Arc::clone(&self.engine);
-        let outcome = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work(&engine)
-        });
-        let panicked = |_| {
-            MilvusError::new(
-                MilvusErrorKind::Internal,
-                "the request hit a fault of the engine; nothing was changed",
-            )
-        };
-        outcome.await.map_err(panicked)?
+        let outcome = self.engine.prepare(move || work(&engine));
+        outcome.await.unwrap_or_else(|| Err(panicked()))
     }
+}
+
+impl Embedded {
+    /// [`Engine::wait_for_room`] for a write that finds out in the writer what it does.
+    async fn wait_for_room_in(&self, database: &str, collection: &str) -> Result<(), MilvusError> {
+        let id = self
+            .engine
+            .state()
+            .catalog
+            .collection(database, collection)?
+            .id;
+        self.engine.wait_for_room(id).await
+    }
+}
+
+fn panicked() -> MilvusError {
+    MilvusError::new(
+        MilvusErrorKind::Internal,
+        "the request hit a fault of the engine; nothing was changed",
+    )
 }
 
 /// At which moment a read looks at its collection.
@@ -148,7 +182,7 @@ impl Moment {
 
 /// The collection to read, its loaded partitions of those asked for, and the timestamp of the moment at which it is read.
 fn reader(
-    engine: &Engine,
+    engine: &Reading,
     state: &State,
     database: &str,
     collection: &str,
@@ -187,6 +221,55 @@ fn reader(
     let snapshot = state.collections.get(&record.id).cloned();
     let snapshot =
         snapshot.ok_or_else(|| MilvusError::collection_not_found(database, collection))?;
+    snapshot.check_files()?;
     let (snapshot, timestamp) = moment.snapshot(engine, snapshot);
-    Ok((Reader::new(snapshot, ids, timestamp), timestamp))
+    let reader = Reader::new(snapshot, ids, timestamp);
+    Ok((reader.until(engine.cancellation.clone()), timestamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn no_number_of_slow_reads_keeps_a_write_waiting_and_those_left_alone_end() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let location = Location::Memory("slow reads".to_owned());
+            let database = open(location, Options::default()).unwrap();
+            let (ended, has_ended) = channel();
+            let cores = std::thread::available_parallelism().map_or(2, usize::from);
+            let most = 4 * cores.max(2);
+            let reads: Vec<_> = (0..most)
+                .map(|_| {
+                    let (database, ended) = (database.clone(), ended.clone());
+                    tokio::spawn(async move {
+                        let work = move |reading: &Reading| {
+                            while reading.cancellation.check().is_ok() {
+                                std::thread::yield_now();
+                            }
+                            ended.send(()).unwrap();
+                            Ok(())
+                        };
+                        database.blocking(work).await
+                    })
+                })
+                .collect();
+            drop(ended);
+            tokio::task::yield_now().await;
+            assert_eq!(database.preparing(|_| Ok(7)).await, Ok(7));
+            reads.iter().for_each(tokio::task::JoinHandle::abort);
+            for read in reads {
+                assert!(read.await.is_err());
+            }
+            // Those that had begun say so; the others never began, and dropped their sender.
+            let begun = has_ended.iter().count();
+            assert!(begun < most, "{begun} of {most}");
+            assert_eq!(database.blocking(|_| Ok(8)).await, Ok(8));
+        });
+    }
 }

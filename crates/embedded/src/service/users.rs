@@ -110,7 +110,7 @@ impl Embedded {
     pub async fn set_password(&self, user: &str, password: &str) -> Result<(), MilvusError> {
         check_password(password)?;
         let password = password.to_owned();
-        let password_hash = self.blocking(move |_| hash(&password)).await?;
+        let password_hash = self.preparing(move |_| hash(&password)).await?;
         let name = user.to_owned();
         let change = move |draft: &mut Draft<'_>| {
             let record = UserRecord {
@@ -131,7 +131,7 @@ impl Embedded {
         check_name("user", &name)?;
         let password = decode_password(&call.message.password)?;
         check_password(&password)?;
-        let password_hash = self.blocking(move |_| hash(&password)).await?;
+        let password_hash = self.preparing(move |_| hash(&password)).await?;
         let change = move |draft: &mut Draft<'_>| {
             if draft.catalog().access.users.contains_key(&name) {
                 return Err(refuse(format!("user already exists:{name}")));
@@ -172,7 +172,7 @@ impl Embedded {
         let known = known.ok_or_else(|| refuse(format!("user not found: {name}")))?;
         let (checked, whose) = (known.clone(), name.clone());
         let password_hash = self
-            .blocking(move |_| {
+            .preparing(move |_| {
                 // A user without a password (a fresh root) takes the first one from whoever holds the files.
                 if !checked.is_empty() && !verify(&old, &checked) {
                     return Err(MilvusError::new(

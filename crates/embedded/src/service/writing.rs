@@ -173,7 +173,7 @@ impl Embedded {
         let database = call.database(&call.message.db_name);
         let request = call.message;
         let prepared = self
-            .blocking(move |engine| {
+            .preparing(move |engine| {
                 let state = engine.state();
                 let record = state
                     .catalog
@@ -189,7 +189,7 @@ impl Embedded {
                 )
             })
             .await?;
-        self.wait_when_crowded(prepared.record.id).await;
+        self.engine.wait_for_room(prepared.record.id).await?;
         let keys = prepared.keys.clone();
         let timestamp = self
             .engine
@@ -211,7 +211,7 @@ impl Embedded {
             return self.partial_upsert(database, request).await;
         }
         let prepared = self
-            .blocking(move |engine| {
+            .preparing(move |engine| {
                 let state = engine.state();
                 let record = state
                     .catalog
@@ -227,7 +227,7 @@ impl Embedded {
                 )
             })
             .await?;
-        self.wait_when_crowded(prepared.record.id).await;
+        self.engine.wait_for_room(prepared.record.id).await?;
         let keys = prepared.keys.clone();
         let timestamp = self
             .engine
@@ -239,21 +239,14 @@ impl Embedded {
         })
     }
 
-    /// Waits, two seconds at most, when far more rows were written than are flushed.
-    async fn wait_when_crowded(&self, collection: u64) {
-        if self.engine.is_crowded(collection) {
-            let engine = std::sync::Arc::clone(&self.engine);
-            // Whether it waited or not, the write goes on.
-            let _ = tokio::task::spawn_blocking(move || engine.wait_for_flush(collection)).await;
-        }
-    }
-
     /// The rows as they are decide what the request leaves out, so all of it happens in the writer, after everything before it.
     async fn partial_upsert(
         &self,
         database: String,
         request: UpsertRequest,
     ) -> Result<MutationResult, MilvusError> {
+        self.wait_for_room_in(&database, &request.collection_name)
+            .await?;
         let change = move |draft: &mut Draft<'_>| {
             let record = draft
                 .catalog()

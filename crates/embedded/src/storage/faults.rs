@@ -33,6 +33,7 @@ struct Faults {
     operations: AtomicU64,
     dead: AtomicBool,
     full: AtomicBool,
+    panics: AtomicBool,
 }
 
 impl Faults {
@@ -176,6 +177,7 @@ impl SimulatedDisk {
             operations: AtomicU64::new(0),
             dead: AtomicBool::new(false),
             full: AtomicBool::new(false),
+            panics: AtomicBool::new(false),
         };
         Self {
             files: Mutex::default(),
@@ -192,6 +194,11 @@ impl SimulatedDisk {
     /// From now on every write that needs space fails, or works again.
     pub(crate) fn set_full(&self, full: bool) {
         self.faults.full.store(full, Ordering::SeqCst);
+    }
+
+    /// From now on whoever makes a file hits a bug, or no longer.
+    pub(crate) fn set_panics(&self, panics: bool) {
+        self.faults.panics.store(panics, Ordering::SeqCst);
     }
 
     fn lock(files: &Mutex<Files>) -> MutexGuard<'_, Files> {
@@ -310,6 +317,7 @@ impl FileSystem for SimulatedDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn RandomAccessFile>> {
+        assert!(!self.faults.panics.load(Ordering::SeqCst), "injected panic");
         self.faults.check()?;
         self.put(path, Vec::new());
         self.open(path)

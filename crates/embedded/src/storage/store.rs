@@ -88,7 +88,6 @@ pub(crate) enum Health {
 struct Inner {
     database: Option<Database>,
     sequence: u64,
-    health: Health,
     /// Through which values of several pieces go to redb.
     buffer: Vec<u8>,
 }
@@ -101,6 +100,8 @@ pub(crate) struct Store {
     durability: Durability,
     file_health: Arc<FileHealth>,
     inner: Mutex<Inner>,
+    /// Apart from what a commit holds while it syncs, so that asking doesn't wait for that.
+    health: Mutex<Health>,
     unsynced: AtomicBool,
     /// The version of the format that the files have.
     format: AtomicU32,
@@ -142,9 +143,9 @@ impl Store {
             inner: Mutex::new(Inner {
                 database: Some(database),
                 sequence: 0,
-                health: Health::Good,
                 buffer: Vec::new(),
             }),
+            health: Mutex::default(),
             unsynced: AtomicBool::new(false),
             format: AtomicU32::new(FORMAT_VERSION),
             folder_lock: lock,
@@ -212,7 +213,19 @@ impl Store {
     }
 
     pub(crate) fn health(&self) -> Health {
-        self.lock().health.clone()
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.clone()
+    }
+
+    /// Runs something while the store is held as a commit holds it.
+    #[cfg(test)]
+    pub(crate) fn while_committing<R>(&self, work: impl FnOnce() -> R) -> R {
+        let _held = self.lock();
+        work()
+    }
+
+    fn set_health(&self, health: Health) {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
     }
 
     pub(crate) fn catalog_path(&self) -> PathBuf {
@@ -283,7 +296,7 @@ impl Store {
                 "an fsync of {} failed ({detail})",
                 self.catalog_path().display()
             );
-            inner.health = Health::ReadOnly(reason);
+            self.set_health(Health::ReadOnly(reason));
             return Err(StorageError::Unknown {
                 path: self.folder.clone(),
                 detail,
@@ -291,15 +304,15 @@ impl Store {
         }
         // Acknowledged commits that were never synced live only in the redb handle that just failed: dropping it would lose them silently.
         if self.unsynced.load(Ordering::Acquire) {
-            inner.health = Health::ReadOnly(format!(
+            self.set_health(Health::ReadOnly(format!(
                 "a write failed ({detail}) while earlier ones were not yet synced"
-            ));
+            )));
             return Err(StorageError::Unknown {
                 path: self.folder.clone(),
                 detail,
             });
         }
-        inner.health = Health::Interrupted { expected: next };
+        self.set_health(Health::Interrupted { expected: next });
         inner.database = None;
         match self.recover(inner, false) {
             Ok(()) if inner.sequence == next => Ok(()),
@@ -316,15 +329,15 @@ impl Store {
     /// Reopens redb after an interrupted commit, and finds out which side of that commit the file is on. Once the commit has
     /// been `reported` as failed it must not turn out to be there: memory lacks it, so only a fresh open may go on from it.
     fn recover(&self, inner: &mut Inner, reported: bool) -> Result<(), StorageError> {
-        let expected = match &inner.health {
+        let expected = match self.health() {
             Health::Good => return Ok(()),
             Health::ReadOnly(reason) => {
                 return Err(StorageError::ReadOnly {
                     path: self.folder.clone(),
-                    reason: reason.clone(),
+                    reason,
                 });
             }
-            Health::Interrupted { expected } => *expected,
+            Health::Interrupted { expected } => expected,
         };
         let database =
             open_database(&*self.filesystem, &self.folder, &self.file_health).map_err(|error| {
@@ -336,7 +349,7 @@ impl Store {
         let fits = found + 1 == expected || (found == expected && !reported);
         if !fits || self.file_health.sync_failed.load(Ordering::Acquire) {
             let reason = format!("a write failed and left transaction {found} behind");
-            inner.health = Health::ReadOnly(reason.clone());
+            self.set_health(Health::ReadOnly(reason.clone()));
             return Err(StorageError::ReadOnly {
                 path: self.folder.clone(),
                 reason,
@@ -344,7 +357,7 @@ impl Store {
         }
         inner.database = Some(database);
         inner.sequence = found;
-        inner.health = Health::Good;
+        self.set_health(Health::Good);
         Ok(())
     }
 

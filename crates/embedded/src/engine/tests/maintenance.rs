@@ -239,3 +239,212 @@ fn the_worker_finds_rows_that_outlived_their_ttl() {
         .sum();
     assert_eq!(log, 0);
 }
+
+/// The worker meets a bug: whoever asked is told, whoever writes is told, and it goes on.
+#[test]
+fn a_panic_of_the_worker_keeps_nobody_waiting() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start(&disk).unwrap();
+    create(&engine).unwrap();
+    Request::Insert((0..10).collect()).run(&engine).unwrap();
+    disk.set_panics(true);
+    let error = Request::Flush.run(&engine).unwrap_err();
+    assert!(error.message.contains("hit a fault"), "{error}");
+    disk.set_panics(false);
+    Request::Insert((10..20).collect()).run(&engine).unwrap();
+    Request::Flush.run(&engine).unwrap();
+    assert_eq!(read(&engine).unwrap().len(), 20);
+    assert_eq!(disk.files(".seg").len(), 1);
+    drop(engine);
+    assert_eq!(read(&start(&disk).unwrap()).unwrap().len(), 20);
+}
+
+fn start_automatic(disk: &Arc<SimulatedDisk>) -> Engine {
+    let store = Store::open(
+        Arc::clone(disk) as Arc<dyn FileSystem>,
+        Path::new("test.db"),
+        Durability::Full,
+        false,
+    );
+    Engine::start(store.unwrap(), true).unwrap()
+}
+
+fn wait_for_room(engine: &Engine, collection: u64) -> Result<(), MilvusError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(engine.wait_for_room(collection))
+}
+
+/// More rows than may be growing before writes wait.
+fn crowd(engine: &Engine) -> u64 {
+    create(engine).unwrap();
+    for first in [0, 100_000, 200_000] {
+        let rows = Request::Insert((first..first + 100_000).collect());
+        rows.run(engine).unwrap();
+    }
+    engine.state().catalog.collection("", "docs").unwrap().id
+}
+
+#[test]
+fn writes_wait_until_what_grows_is_in_files() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start_automatic(&disk);
+    let collection = crowd(&engine);
+    wait_for_room(&engine, collection).unwrap();
+    assert!(!flush::is_crowded(&engine.state().collections[&collection]));
+}
+
+#[test]
+fn writes_are_refused_while_nothing_can_be_flushed() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start_automatic(&disk);
+    disk.set_panics(true);
+    let collection = crowd(&engine);
+    let error = wait_for_room(&engine, collection).unwrap_err();
+    assert!(error.retriable, "{error}");
+    assert!(error.message.contains("nothing was written"), "{error}");
+    assert!(error.message.contains("hit a fault"), "{error}");
+    disk.set_panics(false);
+    flush(&engine, collection).unwrap();
+    wait_for_room(&engine, collection).unwrap();
+    // Without a worker that flushes by itself nobody waits for it.
+    drop(engine);
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start(&disk).unwrap();
+    wait_for_room(&engine, crowd(&engine)).unwrap();
+}
+
+#[test]
+fn a_compaction_of_a_collection_that_was_dropped_leaves_no_file() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start(&disk).unwrap();
+    create(&engine).unwrap();
+    let id = engine.state().catalog.collection("", "docs").unwrap().id;
+    Request::Insert((0..100).collect()).run(&engine).unwrap();
+    Request::Flush.run(&engine).unwrap();
+    Request::Delete((0..90).collect()).run(&engine).unwrap();
+    let rewrite = run(&engine, move |draft| draft.begin_compaction(id));
+    let snapshot = Arc::clone(&engine.state().collections[&id]);
+    let file = rewrite.unwrap().unwrap();
+    let file = file.write(&snapshot, engine.store()).unwrap();
+    assert_eq!(disk.files(".seg").len(), 2);
+    run(&engine, move |draft| {
+        draft.remove_collection(id);
+        Ok(())
+    })
+    .unwrap();
+    run(&engine, move |draft| draft.finish_compaction(id, file)).unwrap();
+    assert!(disk.files(".seg").is_empty());
+    let nothing = run(&engine, move |draft| draft.begin_compaction(id)).unwrap();
+    assert!(nothing.is_none());
+}
+
+#[test]
+fn a_failed_fsync_of_a_segment_says_that_nothing_more_is_written() {
+    let mut found = 0;
+    for at in 1.. {
+        let disk = Arc::new(SimulatedDisk::new(Fault::Once, at));
+        let Some(engine) = start(&disk).ok().filter(|engine| create(engine).is_ok()) else {
+            continue;
+        };
+        let inserted = Request::Insert((0..10).collect()).run(&engine).is_ok();
+        let flushed = Request::Flush.run(&engine);
+        if disk.operations() < at {
+            break;
+        }
+        let Some(error) = flushed.err().filter(|error| error.message.contains(".seg")) else {
+            continue;
+        };
+        if !error.message.contains("fsync") {
+            continue;
+        }
+        found += 1;
+        assert!(inserted && !error.retriable, "{error}");
+        for part in ["read-only", "open it again"] {
+            assert!(error.message.contains(part), "{error}");
+        }
+        let refused = Request::Insert(vec![20]).run(&engine).unwrap_err();
+        assert_eq!(refused.message, error.message);
+        assert!(matches!(engine.store().health(), Health::ReadOnly(_)));
+        assert_eq!(read(&engine).unwrap().len(), 10);
+    }
+    // The file, and its folder.
+    assert_eq!(found, 2);
+}
+
+#[test]
+fn health_can_be_asked_for_while_a_commit_holds_the_store() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start(&disk).unwrap();
+    let store = engine.store();
+    let health = store.while_committing(|| store.health());
+    assert_eq!(health, Health::Good);
+}
+
+/// Each segment reckons the statistics of its terms once; deleted rows are taken out, whichever segment they are in.
+#[test]
+fn term_statistics_are_those_of_the_rows_that_are_left_and_are_kept_by_segment() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start(&disk).unwrap();
+    create(&engine).unwrap();
+    let state = engine.state();
+    let record = state.catalog.collection("", "docs").unwrap();
+    let words = field(110, "words", DataType::SparseFloatVector);
+    let row = |row: u32| ([row % 3, 10 + row % 5], [1.0, (1 + row % 4) as f32]);
+    let segment = |rows: std::ops::Range<u32>| {
+        let mut builder = ColumnBuilder::new(ColumnType::SparseFloatVector);
+        for (terms, counts) in rows.clone().map(row) {
+            builder.push(Value::Sparse(&terms, &counts)).unwrap();
+        }
+        SegmentView::new(Segment::in_memory(
+            rows.len(),
+            vec![(110, builder.finish())],
+        ))
+    };
+    let partition = record.partitions[0].id;
+    let mut snapshot = Snapshot::empty(Arc::clone(record));
+    let slot = Arc::make_mut(snapshot.partitions.get_mut(&partition).unwrap());
+    slot.segments = vec![segment(0..20), segment(20..50)];
+    let expected = |rows: &mut dyn Iterator<Item = u32>| {
+        let mut all = crate::text::bm25::Statistics::default();
+        rows.map(row)
+            .for_each(|(terms, counts)| all.add(&terms, &counts));
+        all
+    };
+    assert_eq!(
+        *snapshot.statistics(&words, 0).unwrap(),
+        expected(&mut (0..50))
+    );
+    let of_first = |snapshot: &Snapshot| {
+        let view = snapshot.segments().next().unwrap().clone();
+        view.segment.statistics(&words).unwrap()
+    };
+    let before = of_first(&snapshot);
+    // What a write does: a copy with rows deleted and a segment added.
+    let mut changed = Snapshot::clone(&snapshot);
+    let slot = Arc::make_mut(changed.partitions.get_mut(&partition).unwrap());
+    slot.segments.push(segment(50..55));
+    let deleted = crate::column::Bitmap::from_fn(30, |row| row % 2 == 0);
+    slot.segments[1].deleted = Some(Arc::new(deleted));
+    let mut left = (0..55).filter(|row| !(20..50).contains(row) || row % 2 == 1);
+    assert_eq!(*changed.statistics(&words, 0).unwrap(), expected(&mut left));
+    assert!(Arc::ptr_eq(&before, &of_first(&changed)));
+}
+
+#[test]
+fn a_reader_that_nobody_waits_for_gives_up() {
+    let disk = Arc::new(SimulatedDisk::new(Fault::Once, 0));
+    let engine = start(&disk).unwrap();
+    create(&engine).unwrap();
+    Request::Insert((0..10).collect()).run(&engine).unwrap();
+    let state = engine.state();
+    let record = state.catalog.collection("", "docs").unwrap();
+    let cancellation = Cancellation::default();
+    let snapshot = Arc::clone(&state.collections[&record.id]);
+    let partitions = record.partition_ids(&[]).unwrap();
+    let reader = Reader::new(snapshot, partitions, engine.clock().now());
+    let reader = reader.until(cancellation.clone());
+    assert_eq!(reader.count(None).unwrap(), 10);
+    cancellation.cancel();
+    assert!(reader.count(None).is_err());
+    assert!(reader.query(&QueryRequest::default()).is_err());
+}

@@ -8,7 +8,7 @@ use super::{Health, Store};
 use crate::storage::{EncodedImage, ImageColumn, ImageReader, StorageError, encode_columns};
 
 impl Store {
-    fn segment_path(&self, segment: u64) -> PathBuf {
+    pub(crate) fn segment_path(&self, segment: u64) -> PathBuf {
         self.folder
             .join("segments")
             .join(format!("{segment:016x}.seg"))
@@ -49,11 +49,12 @@ impl Store {
             .sync()
             .and_then(|()| self.filesystem.sync_folder(&folder));
         synced.map_err(|error| {
-            self.lock().health =
-                Health::ReadOnly(format!("an fsync of {} failed ({error})", path.display()));
-            StorageError::NotApplied {
+            // The next try could succeed without the pages that this one lost.
+            let reason = format!("an fsync of {} failed ({error})", path.display());
+            self.set_health(Health::ReadOnly(reason.clone()));
+            StorageError::ReadOnly {
                 path: self.folder.clone(),
-                detail: format!("could not fsync {}: {error}", path.display()),
+                reason,
             }
         })?;
         Ok(length as u64)
@@ -65,7 +66,12 @@ impl Store {
         let bytes = self
             .filesystem
             .map(&path)
-            .map_err(|source| StorageError::file("open the segment", &path, source))?;
+            .map_err(|source| match source.kind() {
+                std::io::ErrorKind::NotFound => {
+                    StorageError::corrupt(&path, "the file", "it is missing")
+                }
+                _ => StorageError::file("open the segment", &path, source),
+            })?;
         ImageReader::open(bytes, &path, true)
     }
 
