@@ -403,3 +403,54 @@ async fn top_is_drawn_anew_when_the_terminal_gets_another_size() {
     person.write_all(b"q").unwrap();
     assert_eq!(running.0.wait().unwrap().code(), Some(0));
 }
+
+/// The first command of the README, as it is run there.
+#[test]
+fn the_demo_runs_to_its_end_and_leaves_nothing_behind() {
+    let (folder, file) = profile("");
+    let scratch = folder.path().join("scratch");
+    fs::create_dir(&scratch).unwrap();
+    let demo = |more: &[&str]| {
+        let mut command = built(&file);
+        command.arg("demo").args(more).env("TMPDIR", &scratch);
+        let (code, output, errors) = finished(&mut command);
+        assert_eq!((code, errors.as_str()), (0, ""), "{output}");
+        output
+    };
+    let told: serde_json::Value = serde_json::from_str(&demo(&[])).unwrap();
+    let rows = told["rows"].as_u64().unwrap();
+    assert!(rows > 0, "{told}");
+    for (alias, address) in [("default", "demo.db"), ("dev", "memory:")] {
+        let found = told["aliases"].as_array().unwrap().iter();
+        let found = found.clone().find(|found| found["alias"] == alias).unwrap();
+        assert_eq!(found["rows"].as_u64(), Some(rows), "{told}");
+        assert!(
+            found["address"].as_str().unwrap().contains(address),
+            "{told}"
+        );
+    }
+    let answers = told["answers"].as_array().unwrap();
+    assert!(
+        answers[0]["text"].as_str().unwrap().contains("dough"),
+        "{told}"
+    );
+    assert!(
+        answers[0]["score"].as_f64() >= answers[1]["score"].as_f64(),
+        "{told}"
+    );
+    let plain = demo(&["which planet has rings", "--format", "table"]);
+    for part in [
+        &format!("{rows} rows inserted"),
+        "\nwhich planet has rings\n",
+        "ALIAS",
+        "planet",
+        "milvusctl doctor",
+    ] {
+        assert!(plain.contains(part), "{part}: {plain}");
+    }
+    assert!(!plain.contains('\u{1b}'), "{plain}");
+    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
+    let kept = folder.path().join("kept.db");
+    demo(&["--keep", kept.to_str().unwrap()]);
+    assert!(kept.join("catalog.redb").exists());
+}

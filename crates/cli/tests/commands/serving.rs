@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::program::{Program, Ran, built, finished, steady};
+use milvus_connections::client::MetricType;
+use milvus_connections::client::admin::Index;
+use milvus_connections::client::schema::{CollectionSchema, FieldSchema};
+use milvus_connections::{ConnectionParams, Connections};
+use milvus_testkit::Certificates;
 use milvusctl::{Console, Exit};
 
 const CANARY: &str = "canary-7f3a";
@@ -404,4 +409,104 @@ fn a_socket_is_told_with_its_whole_path() {
     let socket = serving.address.strip_prefix("unix:").unwrap();
     assert!(Path::new(socket).is_absolute(), "{socket}");
     assert_eq!(ping(&serving.address, None, "nobody asks"), 0);
+}
+
+#[test]
+fn what_is_told_of_a_socket_works_with_pymilvus() {
+    let (folder, path) = database();
+    let mut command = built(Path::new("unused.toml"));
+    command
+        .args([
+            "serve",
+            "--no-auth",
+            "--format",
+            "table",
+            "--unix",
+            "demo.sock",
+        ])
+        .arg(&path)
+        .current_dir(folder.path())
+        .stdout(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let serving = Serving {
+        process,
+        said: serde_json::Value::Null,
+        address: String::new(),
+    };
+    let mut lines = lines.map(Result::unwrap);
+    let python = lines.find(|line| line.contains("MilvusClient(")).unwrap();
+    let option = r#"grpc_options={"grpc.default_authority": "localhost"}"#;
+    assert!(
+        python.contains("\"unix:/") && python.contains(option),
+        "{python}"
+    );
+    drop(serving);
+}
+
+#[test]
+fn with_an_authority_for_clients_only_those_with_a_certificate_are_let_in() {
+    let (folder, path) = database();
+    let certificates = Certificates::generate(folder.path()).unwrap();
+    let (server, client) = (certificates.server(), certificates.client());
+    let serving = Serving::start(&path, |command| {
+        command
+            .arg("--no-auth")
+            .arg("--tls-cert")
+            .arg(&server.certificate)
+            .arg("--tls-key")
+            .arg(&server.key)
+            .arg("--client-ca")
+            .arg(certificates.ca());
+    });
+    let uri = serving.address.replace("127.0.0.1", "localhost");
+    let ping = |with_certificate: bool| {
+        let mut command = built(Path::new("unused.toml"));
+        command
+            .args(["ping", &uri, "--count", "1", "--ca"])
+            .arg(certificates.ca());
+        if with_certificate {
+            command
+                .arg("--client-certificate")
+                .arg(&client.certificate)
+                .arg("--client-key")
+                .arg(&client.key);
+        }
+        finished(&mut command)
+    };
+    let (code, output, errors) = ping(true);
+    assert_eq!(code, 0, "{output}{errors}");
+    let (code, output, errors) = ping(false);
+    assert_eq!(code, 4, "{output}{errors}");
+    assert!(errors.contains("certificate"), "{errors}");
+}
+
+#[tokio::test]
+async fn a_request_larger_than_allowed_is_refused_and_the_next_one_is_not() {
+    let (_folder, path) = database();
+    let serving = Serving::start(&path, |command| {
+        command.args(["--no-auth", "--max-request", "1"]);
+    });
+    let connections = Connections::isolated();
+    let params = ConnectionParams::uri(&*serving.address);
+    connections.add_connection([("served", params)]).unwrap();
+    let client = connections.connect("served").await.unwrap();
+    let schema = CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .field(FieldSchema::float_vector("vector", 64));
+    let created = client.create_collection("big", schema);
+    let index = Index::flat(MetricType::L2);
+    created.index("vector", index).await.unwrap();
+    let insert = async |rows: usize| {
+        client
+            .insert("big")
+            .column("id", (0..).take(rows).collect::<Vec<i64>>())
+            .column("vector", vec![0.5f32; 64 * rows])
+            .await
+    };
+    // 264 bytes a row.
+    let refused = insert(5_000).await.unwrap_err().to_string();
+    assert!(refused.contains("1048576"), "{refused}");
+    insert(3_000).await.unwrap();
+    assert_eq!(client.query("big").count().await.unwrap(), 3_000);
 }

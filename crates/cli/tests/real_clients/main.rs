@@ -30,12 +30,22 @@ struct Served {
 
 impl Served {
     fn start(name: &str, with: impl FnOnce(&Scratch, &mut Command)) -> Self {
+        let arguments = ["--listen", "127.0.0.1:0", "--format", "json"];
+        Self::start_with(name, &arguments, with)
+    }
+
+    fn start_with(
+        name: &str,
+        arguments: &[&str],
+        with: impl FnOnce(&Scratch, &mut Command),
+    ) -> Self {
         let folder = Scratch::new(name).unwrap();
         let log = folder.path().join("log");
         let program = Path::new(env!("CARGO_BIN_EXE_milvusctl"));
         let mut process = ServerProcess::spawn("milvusctl serve", program, &log, |command| {
             command
-                .args(["serve", "--listen", "127.0.0.1:0", "--format", "json"])
+                .arg("serve")
+                .args(arguments)
                 .arg(folder.path().join("demo.db"))
                 .env_remove("MILVUS_ROOT_PASSWORD");
             with(&folder, command);
@@ -56,6 +66,42 @@ impl Served {
 
     fn plain(name: &str) -> Self {
         Self::start(name, |_, _| {})
+    }
+
+    /// With TLS, and with `mutual` for clients with a certificate only.
+    fn tls(name: &str, mutual: bool) -> Self {
+        Self::start(name, |folder, command| {
+            let certificates = Certificates::generate(folder.path()).unwrap();
+            let server = certificates.server();
+            command
+                .arg("--tls-cert")
+                .arg(server.certificate)
+                .arg("--tls-key")
+                .arg(server.key);
+            if mutual {
+                command.arg("--client-ca").arg(certificates.ca());
+            }
+        })
+    }
+
+    /// On a Unix socket, and on nothing else.
+    fn unix(name: &str) -> Self {
+        Self::start_with(name, &["--format", "json"], |folder, command| {
+            command.arg("--unix").arg(folder.path().join("socket"));
+        })
+    }
+
+    /// The files of the client's side of TLS: the authority's, and the client's certificate and key.
+    fn client_files(&self) -> [String; 3] {
+        let certificates = Certificates::in_directory(self.folder.path());
+        let client = certificates.client();
+        [certificates.ca(), client.certificate, client.key]
+            .map(|path| path.to_str().unwrap().to_owned())
+    }
+
+    /// The URI with the name that the certificate is for: these clients take no other than that of the address.
+    fn uri_by_name(&self) -> String {
+        self.uri.replace("127.0.0.1", "localhost")
     }
 
     fn password_file(&self) -> &str {
@@ -91,20 +137,32 @@ fn pymilvus_client_does_everyday_work() {
 
 #[test]
 fn pymilvus_client_does_everyday_work_over_tls() {
-    let served = Served::start("serve-pymilvus-tls", |folder, command| {
-        let server = Certificates::generate(folder.path()).unwrap().server();
-        command
-            .arg("--tls-cert")
-            .arg(server.certificate)
-            .arg("--tls-key")
-            .arg(server.key);
-    });
-    let ca = Certificates::in_directory(served.folder.path()).ca();
+    let served = Served::tls("serve-pymilvus-tls", false);
+    let [ca, ..] = served.client_files();
     let script = include_str!("pymilvus_client.py");
-    // The certificate is for the name, and this client takes no other name than that of the address.
-    let uri = served.uri.replace("127.0.0.1", "localhost");
-    let arguments = [&*uri, served.password_file(), ca.to_str().unwrap()];
+    let arguments = [&*served.uri_by_name(), served.password_file(), &ca];
     assert_eq!(pymilvus(script, &arguments).len(), 10);
+}
+
+#[test]
+fn pymilvus_client_does_everyday_work_over_mutual_tls() {
+    let served = Served::tls("serve-pymilvus-mutual", true);
+    let [ca, certificate, key] = served.client_files();
+    let script = include_str!("pymilvus_client.py");
+    let uri = served.uri_by_name();
+    let arguments = [&*uri, served.password_file(), &ca, &certificate, &key];
+    assert_eq!(pymilvus(script, &arguments).len(), 10);
+}
+
+#[test]
+fn pymilvus_client_does_everyday_work_through_a_unix_socket() {
+    let served = Served::unix("serve-pymilvus-unix");
+    assert!(served.uri.starts_with("unix:/"), "{}", served.uri);
+    let script = include_str!("pymilvus_client.py");
+    assert_eq!(
+        pymilvus(script, &[&served.uri, served.password_file()]).len(),
+        10
+    );
 }
 
 #[test]
@@ -137,16 +195,35 @@ fn pymilvus_orm_does_everyday_work() {
     );
 }
 
-#[test]
-fn the_node_client_does_everyday_work() {
-    let served = Served::plain("serve-node");
+fn node(arguments: &[&str]) {
     let node = Node::prepare().unwrap();
-    let arguments = [served.address(), served.password_file()];
-    let output = node.run(include_str!("node.js"), &arguments, LIMIT);
+    let output = node.run(include_str!("node.js"), arguments, LIMIT);
     assert_eq!(
         done(&output.unwrap_or_else(|failure| panic!("{failure}"))).len(),
         6
     );
+}
+
+#[test]
+fn the_node_client_does_everyday_work() {
+    let served = Served::plain("serve-node");
+    node(&[served.address(), served.password_file()]);
+}
+
+#[test]
+fn the_node_client_does_everyday_work_over_one_way_and_mutual_tls() {
+    for mutual in [false, true] {
+        let served = Served::tls("serve-node-tls", mutual);
+        let (uri, files) = (served.uri_by_name(), served.client_files());
+        let address = uri.split_once("://").unwrap().1;
+        let shown = if mutual { &files[..] } else { &files[..1] };
+        let shown = shown.iter().map(String::as_str);
+        let arguments: Vec<&str> = [address, served.password_file()]
+            .into_iter()
+            .chain(shown)
+            .collect();
+        node(&arguments);
+    }
 }
 
 #[test]

@@ -1,16 +1,17 @@
-// Everyday work with the official Node client. Arguments: address, file of root's password, and for TLS the authority's file.
+// Everyday work with the official Node client. Arguments: address, file of root's password, for TLS the authority's file, and for
+// mutual TLS the client's certificate and key.
 const assert = require('assert');
 const fs = require('fs');
 const { MilvusClient, DataType, MetricType, FunctionType, RRFRanker } = require('@zilliz/milvus2-sdk-node');
 
-const [address, passwordFile, ca] = process.argv.slice(2);
+const [address, passwordFile, rootCertPath, certChainPath, privateKeyPath] = process.argv.slice(2);
 const password = fs.readFileSync(passwordFile, 'utf8');
 const connect = (username, password, options = {}) =>
   new MilvusClient({
     address,
     username,
     password,
-    ...(ca ? { ssl: true, tls: { rootCertPath: ca } } : {}),
+    ...(rootCertPath ? { ssl: true, tls: { rootCertPath, certChainPath, privateKeyPath } } : {}),
     ...options,
   });
 

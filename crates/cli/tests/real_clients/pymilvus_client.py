@@ -1,4 +1,5 @@
-"""Everyday work with PyMilvus's MilvusClient. Arguments: URI, file of root's password, and for TLS the authority's file."""
+"""Everyday work with PyMilvus's MilvusClient. Arguments: URI, file of root's password, for TLS the authority's file, and for mutual TLS the
+client's certificate and key."""
 
 import json
 import sys
@@ -14,14 +15,20 @@ from pymilvus import (
     WeightedRanker,
 )
 
-uri, password_file, *ca = sys.argv[1:]
+uri, password_file, *files = sys.argv[1:]
 password = open(password_file).read()
-# With one-way TLS this client takes its authorities from nowhere else.
-tls = {"secure": True, "server_pem_path": ca[0]} if ca else {}
+if len(files) == 3:
+    names = ["ca_pem_path", "client_pem_path", "client_key_path"]
+    tls = {"secure": True, **dict(zip(names, files))}
+else:
+    # With one-way TLS this client takes its authorities from nowhere else.
+    tls = {"secure": True, "server_pem_path": files[0]} if files else {}
+# Through a Unix socket gRPC's C core names the socket's path as the authority, which is none in HTTP/2.
+socket = {"grpc_options": {"grpc.default_authority": "localhost"}} if uri.startswith("unix:") else {}
 
 
 def connect(user="root", password=password, **options):
-    return MilvusClient(uri, user=user, password=password, **tls, **options)
+    return MilvusClient(uri, user=user, password=password, **tls, **socket, **options)
 
 
 def fails(work, words, code=None):

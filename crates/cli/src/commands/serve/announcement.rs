@@ -102,7 +102,10 @@ impl Announcement {
             python.push_str(&format!(", user=\"root\", password=open({file:?}).read()"));
             rust.push_str(&format!(".user(\"root\").password_file({file:?})"));
         }
-        if self.tls {
+        if uri.starts_with("unix:") {
+            // gRPC's C core names the socket's path as the authority otherwise, which HTTP/2 doesn't allow.
+            python.push_str(", grpc_options={\"grpc.default_authority\": \"localhost\"}");
+        } else if self.tls {
             // With one-way TLS PyMilvus takes its authorities from `server_pem_path` only.
             let python_ca = if self.client_certificates {
                 "ca_pem_path"
@@ -112,7 +115,7 @@ impl Announcement {
             python.push_str(&format!(", secure=True, {python_ca}=\"ca.pem\""));
             rust.push_str(".ca_pem_path(\"ca.pem\")");
         }
-        if self.client_certificates {
+        if self.client_certificates && !uri.starts_with("unix:") {
             python.push_str(", client_pem_path=\"client.pem\", client_key_path=\"client.key\"");
             rust.push_str(".client_pem_path(\"client.pem\").client_key_path(\"client.key\")");
         }
