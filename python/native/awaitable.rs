@@ -5,9 +5,12 @@
 //! no socket meanwhile.
 //!
 //! Invariants: cancelling the awaiting task aborts the Rust task. No event loop is remembered beyond the calls that came
-//! from it. After [`Deliveries::end`] nobody here asks for the GIL.
+//! from it. What belongs to Python is dropped by the delivering thread, with the GIL, also when a task is aborted: dropped
+//! without, it would go through a lock of PyO3's, which a `fork` could leave taken in the child. After [`Deliveries::end`]
+//! nobody here asks for the GIL.
 
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,16 +27,40 @@ use crate::runtime::{self, Owned};
 /// Makes the Python value of an answer, once the GIL is there.
 type Answer = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
-/// An answer, and the `asyncio.Future` that waits for it.
+/// An `asyncio.Future` that waits, and the answer; `None` when its call was aborted and nobody waits any more.
 struct Delivery {
     event_loop: Py<PyAny>,
     future: Py<PyAny>,
-    answer: Answer,
+    answer: Option<Answer>,
+}
+
+/// What a call's task holds of Python: on its way to the delivering thread however the task ends.
+struct Waiting {
+    /// Taken when this is dropped.
+    delivery: ManuallyDrop<Delivery>,
+    sender: Sender<Delivery>,
+}
+
+impl Waiting {
+    fn answer(mut self, answer: Answer) {
+        self.delivery.answer = Some(answer);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // SAFETY: taken here and nowhere else; nobody sees the value afterwards, `self` is being dropped.
+        let delivery = unsafe { ManuallyDrop::take(&mut self.delivery) };
+        if let Err(unsent) = self.sender.send(delivery) {
+            // Nobody receives once the interpreter ends; to drop what belongs to Python one needs the GIL.
+            std::mem::forget(unsent);
+        }
+    }
 }
 
 /// The way from the runtime's threads to the event loops.
 pub(crate) struct Deliveries {
-    sender: Sender<Option<Delivery>>,
+    sender: Sender<Delivery>,
     /// Held by the delivering thread while it has, or asks for, the GIL; true once nothing may be delivered any more.
     ended: Arc<Mutex<bool>>,
 }
@@ -61,18 +88,18 @@ impl Deliveries {
     }
 }
 
-fn deliver_all(receiver: &Receiver<Option<Delivery>>, ended: &Mutex<bool>) {
+fn deliver_all(receiver: &Receiver<Delivery>, ended: &Mutex<bool>) {
     while let Ok(first) = receiver.recv() {
-        let mut batch: Vec<Delivery> = first.into_iter().collect();
-        batch.extend(receiver.try_iter().flatten());
+        let mut batch = vec![first];
+        batch.extend(receiver.try_iter());
+        // Without the GIL nothing of it may be dropped.
+        let batch = ManuallyDrop::new(batch);
         let ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
         if *ended {
-            // To drop what belongs to Python one needs the GIL.
-            std::mem::forget(batch);
             return;
         }
         // An answer that can't be delivered belongs to a loop that has been closed: nobody waits for it.
-        let _ = Python::try_attach(|py| deliver(py, batch));
+        let _ = Python::try_attach(|py| deliver(py, ManuallyDrop::into_inner(batch)));
     }
 }
 
@@ -85,6 +112,7 @@ fn deliver(py: Python<'_>, batch: Vec<Delivery>) {
         answer,
     } in batch
     {
+        let Some(answer) = answer else { continue };
         let place = by_loop.iter().position(|(known, _)| known.is(&event_loop));
         let answers = match place.and_then(|place| by_loop.get(place)) {
             Some((_, answers)) => answers.clone(),
@@ -178,19 +206,20 @@ where
         ));
     }
     let process = runtime::process(py)?;
-    let sender = process.deliveries.sender.clone();
-    let (event_loop, kept) = (event_loop.unbind(), waiting.clone().unbind());
+    let waiting_call = Waiting {
+        delivery: ManuallyDrop::new(Delivery {
+            event_loop: event_loop.unbind(),
+            future: waiting.clone().unbind(),
+            answer: None,
+        }),
+        sender: process.deliveries.sender.clone(),
+    };
     let task = process.runtime.spawn(async move {
         let answer: Answer = match future.await {
             Ok(value) => Box::new(move |py| value.into_py_any(py)),
             Err(failure) => Box::new(move |py| Err(failure.into_exception(py))),
         };
-        // Nobody receives once the interpreter ends.
-        let _ = sender.send(Some(Delivery {
-            event_loop,
-            future: kept,
-            answer,
-        }));
+        waiting_call.answer(answer);
     });
     let abort = Abort(Owned::new(task.abort_handle()));
     waiting.call_method1(pyo3::intern!(py, "add_done_callback"), (abort,))?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use milvus_client::Client;
 use milvus_connections::{ConnectionConfig, Connections, connect_unregistered};
+use milvus_transport::Target;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -52,6 +53,7 @@ impl Own {
 
     /// A client of this process, in the place of its parent's.
     async fn connect_anew(&self) -> Result<Client, Failure> {
+        stays_behind(&self.config.target)?;
         let client = connect_unregistered(&self.alias, self.config.clone()).await?;
         self.connected.store(Arc::new(Owned::new(client.clone())));
         Ok(client)
@@ -93,6 +95,20 @@ impl Handle {
             Self::Anew { own, database } => (own.connect_anew().await?, database),
         };
         in_database(client, database.as_deref())
+    }
+}
+
+/// Refuses a target that a child of a `fork` can't reach: it would find another, empty database under the same name.
+///
+/// # Errors
+/// For a database in memory.
+pub(crate) fn stays_behind(target: &Target) -> Result<(), Failure> {
+    match target {
+        Target::Memory { .. } => Err(Failure::unexpected(format!(
+            "the database {target} is in the memory of the process that this one was forked from, and can't be reached from here: \
+             make a client of this process's own, or share a file or a server"
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use milvus_client::Client;
-use milvus_connections::{Connections, Error as RegistryError};
+use milvus_connections::{ConnectionParams, Connections, Error as RegistryError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, stays_behind};
 use crate::errors::Failure;
 use crate::events::Events;
 use crate::parameters::{Place, alias as alias_of, parameters};
@@ -82,6 +82,10 @@ impl Known {
                 {
                     return Err(error.into());
                 }
+                let config = self
+                    .connections
+                    .configuration(alias, &ConnectionParams::default())?;
+                stays_behind(&config.target)?;
                 let client = self.connections.connect(alias).await?;
                 self.forget_inherited(alias);
                 Ok(client)

@@ -184,6 +184,28 @@ def test_asyncio_works_in_a_child(registry: Connections, address: str) -> None:
     assert in_child(lambda: asyncio.run(call())) == version
 
 
+def test_a_child_learns_that_a_database_in_memory_is_its_parents(registry: Connections) -> None:
+    with MilvusClient("memory:inherited") as client:
+        client.create_collection("docs", dimension=2)
+        registry.connect("dev", uri="memory:inherited")
+        handle = registry._fetch_handler("dev")._connection
+
+        def work() -> str:
+            said = []
+            for ask in (client.list_collections, lambda: handle.version(False)):
+                try:
+                    said.append(str(ask()))
+                except MilvusException as error:
+                    said.append(error.message)
+            # What a child asks for itself is a database of its own.
+            with MilvusClient("memory:inherited") as own:
+                return " | ".join([*said, str(own.list_collections())])
+
+        told = in_child(work).split(" | ")
+        assert all("in the memory of the process that this one was forked from" in text for text in told[:2]), told
+        assert told[2] == "[]" and client.list_collections() == ["docs"]
+
+
 def test_a_child_learns_that_its_parent_has_the_database_file(registry: Connections, tmp_path: Any) -> None:
     registry.connect("file", uri=str(tmp_path / "demo.db"))
     handle = registry._fetch_handler("file")._connection
@@ -292,6 +314,44 @@ def test_cancelling_a_task_cancels_the_call(registry: Connections, stand_in: Any
         await asyncio.to_thread(stand_in.wait_for, "cancelled", "GetVersion", 2)
 
     asyncio.run(call())
+
+
+def test_what_a_cancelled_call_held_is_dropped_with_the_gil(registry: Connections, stand_in: Any) -> None:
+    """Dropped without, it goes through a lock that a fork could leave taken in the child."""
+    calls, droppers = 100, []
+
+    class Recorded(asyncio.Future):  # type: ignore[type-arg]
+        def __del__(self) -> None:
+            droppers.append(threading.get_ident())
+
+    class Loop(asyncio.SelectorEventLoop):
+        def create_future(self) -> Any:
+            return Recorded(loop=self)
+
+    registry.connect("dev", address=stand_in.address)
+    handle = registry._fetch_handler("dev")._connection
+    stand_in.ask("hang GetVersion")
+
+    async def cancel() -> None:
+        waiting = [handle.version(True) for _ in range(calls)]
+        await asyncio.to_thread(stand_in.wait_for, "arrived", "GetVersion", calls)
+        for each in waiting:
+            each.cancel()
+        del waiting, each
+        before = len(droppers)
+        while len(droppers) < before + calls:
+            await asyncio.sleep(0)
+
+    interval = sys.getswitchinterval()
+    # The loop keeps the GIL until it has let go of its own references.
+    sys.setswitchinterval(5.0)
+    loop = Loop()
+    try:
+        loop.run_until_complete(asyncio.wait_for(cancel(), LIMIT))
+    finally:
+        sys.setswitchinterval(interval)
+        loop.close()
+    assert set(droppers) - {threading.get_ident()}, "the delivering thread has dropped some"
 
 
 def test_cancelling_a_connect_ends_the_dial(registry: Connections, stand_in: Any) -> None:
