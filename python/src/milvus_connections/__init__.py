@@ -22,6 +22,7 @@ from ._native import at_exit as _at_exit
 from ._native import version as _version
 
 if TYPE_CHECKING:
+    from . import utility
     from .async_client import AsyncMilvusClient
     from .client import MilvusClient
     from .default_config import DefaultConfig
@@ -51,6 +52,19 @@ if TYPE_CHECKING:
         ResourceGroupConfig,
         ResourceGroupInfo,
         Shard,
+    )
+    from .utility import (
+        create_user,
+        delete_user,
+        drop_collection,
+        has_collection,
+        has_partition,
+        list_collections,
+        list_usernames,
+        loading_progress,
+        reset_password,
+        update_password,
+        wait_for_loading_complete,
     )
 
 __version__ = _version()
@@ -97,6 +111,18 @@ _HOMES = {
     "StructFieldSchema": "schema",
     "WeightedRanker": "ranking",
     "connections": "registry",
+    "create_user": "utility",
+    "delete_user": "utility",
+    "drop_collection": "utility",
+    "has_collection": "utility",
+    "has_partition": "utility",
+    "list_collections": "utility",
+    "list_usernames": "utility",
+    "loading_progress": "utility",
+    "reset_password": "utility",
+    "update_password": "utility",
+    "utility": "utility",
+    "wait_for_loading_complete": "utility",
 }
 
 __all__ = [
@@ -137,6 +163,18 @@ __all__ = [
     "StructFieldSchema",
     "WeightedRanker",
     "connections",
+    "create_user",
+    "delete_user",
+    "drop_collection",
+    "has_collection",
+    "has_partition",
+    "list_collections",
+    "list_usernames",
+    "loading_progress",
+    "reset_password",
+    "update_password",
+    "utility",
+    "wait_for_loading_complete",
 ]
 
 
@@ -146,7 +184,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"{__name__}.{home}"), name)
+    module = import_module(f"{__name__}.{home}")
+    value = module if name == home == "utility" else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -1,0 +1,53 @@
+"""Functions about collections under the module name that programs written for PyMilvus import them by."""
+
+from __future__ import annotations
+
+from ..utility import (
+    alter_alias,
+    create_alias,
+    create_user,
+    delete_user,
+    drop_alias,
+    drop_collection,
+    flush_all,
+    get_server_type,
+    get_server_version,
+    has_collection,
+    has_partition,
+    list_aliases,
+    list_collections,
+    list_indexes,
+    list_usernames,
+    load_state,
+    loading_progress,
+    rename_collection,
+    reset_password,
+    truncate_collection,
+    update_password,
+    wait_for_loading_complete,
+)
+
+__all__ = [
+    "alter_alias",
+    "create_alias",
+    "create_user",
+    "delete_user",
+    "drop_alias",
+    "drop_collection",
+    "flush_all",
+    "get_server_type",
+    "get_server_version",
+    "has_collection",
+    "has_partition",
+    "list_aliases",
+    "list_collections",
+    "list_indexes",
+    "list_usernames",
+    "load_state",
+    "loading_progress",
+    "rename_collection",
+    "reset_password",
+    "truncate_collection",
+    "update_password",
+    "wait_for_loading_complete",
+]
