@@ -28,8 +28,12 @@ PARAMETERS_DIFFER = {
     "describe_resource_group",
     "drop_resource_group",
     "get_load_state",
+    "list_collections",
     "list_resource_groups",
+    "refresh_load",
+    "search",
     "transfer_replica",
+    "update_password",
     "update_resource_groups",
 }
 

@@ -149,24 +149,6 @@ def test_hits_are_dicts_and_more(docs: MilvusClient) -> None:
     assert "title 0" in str(found) and "title 0" in repr(found[0])
 
 
-def test_lazy_lists_behave_as_lists(docs: MilvusClient) -> None:
-    rows = docs.query("docs", filter="id >= 0", output_fields=["id"])
-    plain = [{"id": n} for n in range(5)]
-    assert rows == plain and plain == rows and not rows != plain
-    assert (rows[-1], rows[1:3], list(reversed(rows))) == (plain[-1], plain[1:3], plain[::-1])
-    assert {"id": 3} in rows and rows.index({"id": 2}) == 2 and rows.count({"id": 2}) == 1
-    assert rows + [1] == plain + [1] and rows.copy() == plain and sorted(rows, key=lambda row: -row["id"])[0] == {"id": 4}
-    rows.append({"id": 9})
-    assert rows.pop() == {"id": 9} and len(rows) == 5
-    rows.sort(key=lambda row: -row["id"])
-    assert rows[0] == {"id": 4}
-    with pytest.raises(IndexError):
-        _ = rows[5]
-    changed = docs.query("docs", filter="id == 0", output_fields=["id"])
-    changed[0]["mark"] = 1
-    assert changed[0] == {"id": 0, "mark": 1}
-
-
 def test_searches_take_parameters(docs: MilvusClient) -> None:
     one = docs.search("docs", [[0.0, 1.0]], filter="year > 2001", limit=1)
     assert one[0].ids == [2]

@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "milvus_connections"
 MODULES = ["handle", "indexes", "collections", "rows", "iterators", "reads", "namespaces", "access", "maintenance"]
 # Verbs that other verbs call.
-INNER = "_connection|_prepared|list_persistent_segments|create_index|load_collection|get|describe_database|use_database|next"
+INNER = "_connection|_prepared|list_persistent_segments|create_index|load_collection|refresh_load|get|query|describe_database|use_database|next"
 HEAD = "# Made of `client` by tools/make_async.py; change that.\n"
 # Not verbs: they ask nobody.
 SYNCHRONOUS = {"__init__", "__repr__", "ids", "distances"}
@@ -55,6 +55,28 @@ OTHERWISE = {
         'partition_name: str | None = "",\n        timeout': "partition_names: list[str] | None = None,\n        timeout",
         'texts_of("partition_name", partition_name or None)': 'texts_of("partition_names", partition_names)',
         "Whether a collection (or a partition) is": "Whether a collection (or some of its partitions) is",
+        "def list_collections(self, **kwargs": "def list_collections(self, timeout: float | None = None, **kwargs",
+        'self._options(kwargs.pop("timeout", None), kwargs)': "self._options(timeout, kwargs)",
+        "refresh_load(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> None:": (
+            "refresh_load(\n        self,\n        collection_name: str,\n        partition_names: list[str] | None = None,\n"
+            "        timeout: float | None = None,\n        **kwargs: Any,\n    ) -> None:"
+        ),
+        '        named(collection_name=collection_name)\n        await native.refresh_load(': (
+            "        named(collection_name=collection_name)\n        if partition_names:\n"
+            '            raise ParamError(message="the load of some partitions can\'t be refreshed; leave `partition_names` out")\n'
+            "        await native.refresh_load("
+        ),
+    },
+    "access": {
+        "        reset_connection: bool | None = False,\n": "",
+        "bool(reset_connection)": 'bool(kwargs.get("reset_connection", False))',
+    },
+    "reads": {
+        "        highlighter: Any = None,\n": "",
+        "if function_chains or highlighter or search_aggregation:": "if function_chains or search_aggregation:",
+        'beyond = {"function_chains": function_chains, "highlighter": highlighter}\n            kwargs.update(beyond, search_aggregation=search_aggregation)': (
+            "kwargs.update(function_chains=function_chains, search_aggregation=search_aggregation)"
+        ),
     },
     "maintenance": {
         " source_group": " source",

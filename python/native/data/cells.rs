@@ -132,6 +132,20 @@ fn elements<'py>(py: Python<'py>, array: &ScalarField) -> Result<Bound<'py, PyLi
     })
 }
 
+/// The type of an array's elements, as far as some row of the answer tells; `None` for other columns.
+pub(crate) fn element_type(column: &ResultColumn) -> Option<DataType> {
+    let data = |row| column.array(row).ok().flatten()?.data.as_ref();
+    match (0..column.len()).find_map(data)? {
+        Data::BoolData(_) => Some(DataType::Bool),
+        Data::IntData(_) => Some(DataType::Int32),
+        Data::LongData(_) => Some(DataType::Int64),
+        Data::FloatData(_) => Some(DataType::Float),
+        Data::DoubleData(_) => Some(DataType::Double),
+        Data::StringData(_) => Some(DataType::VarChar),
+        _ => None,
+    }
+}
+
 /// The rows of an answer as dicts.
 pub(crate) struct Entities<'a, 'py> {
     py: Python<'py>,

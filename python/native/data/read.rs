@@ -18,21 +18,21 @@ use super::verb::{Options, call};
 use crate::connection::Connection;
 use crate::errors::Failure;
 
-/// What a query is given.
+/// What a query is given: collection, filter and the values of its placeholders, output fields, partitions, limit, offset,
+/// whether to ignore growing segments, consistency, other parameters. A tuple: to look its parts up by name takes longer.
 #[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-pub(crate) struct QueryArguments<'py> {
-    collection: String,
-    filter: String,
-    filter_params: Option<Bound<'py, PyDict>>,
-    output_fields: Vec<String>,
-    partitions: Vec<String>,
-    limit: Option<u64>,
-    offset: Option<u64>,
-    ignore_growing: bool,
-    consistency: Consistency,
-    parameters: Bound<'py, PyDict>,
-}
+pub(crate) struct QueryArguments<'py>(
+    String,
+    String,
+    Option<Bound<'py, PyDict>>,
+    Vec<String>,
+    Vec<String>,
+    Option<u64>,
+    Option<u64>,
+    bool,
+    Consistency,
+    Bound<'py, PyDict>,
+);
 
 /// A query as it will be made.
 pub(crate) struct QueryRequest {
@@ -50,17 +50,29 @@ pub(crate) struct QueryRequest {
 
 impl QueryRequest {
     pub(crate) fn read(arguments: QueryArguments<'_>) -> Result<Self, Failure> {
+        let QueryArguments(
+            collection,
+            filter,
+            filter_params,
+            output_fields,
+            partitions,
+            limit,
+            offset,
+            ignore_growing,
+            level,
+            parameters,
+        ) = arguments;
         Ok(Self {
-            collection: arguments.collection,
-            filter: arguments.filter,
-            filter_values: filter_values(arguments.filter_params.as_ref())?,
-            output_fields: arguments.output_fields,
-            partitions: arguments.partitions,
-            limit: arguments.limit,
-            offset: arguments.offset,
-            ignore_growing: arguments.ignore_growing,
-            consistency: consistency(arguments.consistency)?,
-            parameters: pairs(&arguments.parameters)?,
+            collection,
+            filter,
+            filter_values: filter_values(filter_params.as_ref())?,
+            output_fields,
+            partitions,
+            limit,
+            offset,
+            ignore_growing,
+            consistency: consistency(level)?,
+            parameters: pairs(&parameters)?,
         })
     }
 
@@ -163,22 +175,22 @@ pub(crate) fn function(given: GivenFunction<'_>) -> Result<FunctionSchema, Failu
     Ok(function)
 }
 
-/// What one nearest-neighbour search is given: `parameters` are those of the index, `more` those of the search.
+/// What one nearest-neighbour search is given: vectors, or ids of rows; field, filter and the values of its placeholders,
+/// limit, metric, decimals, whether to ignore growing segments, parameters of the index, those of the search.
 #[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-pub(crate) struct AnnArguments<'py> {
-    data: Option<Bound<'py, PyAny>>,
-    ids: Option<Bound<'py, PyAny>>,
-    field: Option<String>,
-    filter: String,
-    filter_params: Option<Bound<'py, PyDict>>,
-    limit: u64,
-    metric_type: Option<String>,
-    round_decimal: i64,
-    ignore_growing: bool,
-    parameters: Bound<'py, PyDict>,
-    more: Bound<'py, PyDict>,
-}
+pub(crate) struct AnnArguments<'py>(
+    Option<Bound<'py, PyAny>>,
+    Option<Bound<'py, PyAny>>,
+    Option<String>,
+    String,
+    Option<Bound<'py, PyDict>>,
+    u64,
+    Option<String>,
+    i64,
+    bool,
+    Bound<'py, PyDict>,
+    Bound<'py, PyDict>,
+);
 
 /// One search as it will be made.
 pub(crate) struct Ann {
@@ -202,26 +214,37 @@ impl Ann {
             let value = json(&key, &value)?;
             Ok((key, value))
         };
+        let AnnArguments(
+            data,
+            near_ids,
+            field,
+            filter,
+            filter_params,
+            limit,
+            metric_type,
+            round_decimal,
+            ignore_growing,
+            parameters,
+            more,
+        ) = arguments;
         Ok(Self {
-            queries: arguments.data.as_ref().map(queries).transpose()?,
-            ids: arguments
-                .ids
+            queries: data.as_ref().map(queries).transpose()?,
+            ids: near_ids
                 .as_ref()
                 .map(|given| ids(given, false))
                 .transpose()?,
-            field: arguments.field,
-            filter: arguments.filter,
-            filter_values: filter_values(arguments.filter_params.as_ref())?,
-            limit: arguments.limit,
-            metric_type: arguments.metric_type,
-            round_decimal: u8::try_from(arguments.round_decimal).ok(),
-            ignore_growing: arguments.ignore_growing,
-            parameters: arguments
-                .parameters
+            field,
+            filter,
+            filter_values: filter_values(filter_params.as_ref())?,
+            limit,
+            metric_type,
+            round_decimal: u8::try_from(round_decimal).ok(),
+            ignore_growing,
+            parameters: parameters
                 .iter()
                 .map(parameter)
                 .collect::<Result<_, Failure>>()?,
-            more: pairs(&arguments.more)?,
+            more: pairs(&more)?,
         })
     }
 
@@ -311,17 +334,17 @@ impl Ann {
     }
 }
 
-/// What is the same for every kind of search.
+/// What is the same for every kind of search: collection, output fields, partitions, consistency, functions that score anew
+/// and their parameters.
 #[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-pub(crate) struct SearchArguments<'py> {
-    collection: String,
-    output_fields: Vec<String>,
-    partitions: Vec<String>,
-    consistency: Consistency,
-    functions: Vec<GivenFunction<'py>>,
-    function_parameters: Bound<'py, PyDict>,
-}
+pub(crate) struct SearchArguments<'py>(
+    String,
+    Vec<String>,
+    Vec<String>,
+    Consistency,
+    Vec<GivenFunction<'py>>,
+    Bound<'py, PyDict>,
+);
 
 /// A search as it will be made, but for its vectors.
 pub(crate) struct Target {
@@ -335,17 +358,18 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn read(arguments: SearchArguments<'_>) -> Result<Self, Failure> {
+        let SearchArguments(collection, output_fields, partitions, level, functions, parameters) =
+            arguments;
         Ok(Self {
-            collection: arguments.collection,
-            output_fields: arguments.output_fields,
-            partitions: arguments.partitions,
-            consistency: consistency(arguments.consistency)?,
-            functions: arguments
-                .functions
+            collection,
+            output_fields,
+            partitions,
+            consistency: consistency(level)?,
+            functions: functions
                 .into_iter()
                 .map(function)
                 .collect::<Result<_, Failure>>()?,
-            function_parameters: pairs(&arguments.function_parameters)?,
+            function_parameters: pairs(&parameters)?,
         })
     }
 
@@ -431,9 +455,16 @@ pub(crate) fn hybrid_search<'py>(
             weights: rank.weights,
             normalize: rank.norm_score,
         },
-        _ => Rerank::Rrf {
+        // Without a strategy a function merges, or the servers' own choice, which is this one.
+        None | Some("rrf") => Rerank::Rrf {
             k: rank.k.unwrap_or(60),
         },
+        Some(other) => {
+            let unknown = format!(
+                "no such way to merge the hits of a hybrid search: {other:?}; use RRFRanker, WeightedRanker or a Function"
+            );
+            return Err(Failure::parameter(unknown).into_exception(connection.py()));
+        }
     };
     let (limit, offset, places) = (
         rank.limit,

@@ -1,14 +1,16 @@
 //! Answers of searches and queries, read by Python where they were received.
 //!
-//! Invariant: nothing is made of a row before somebody asks for it.
+//! Invariant: nothing is made of a row before Python asks for it; what is asked for all at once is made in one go.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use milvus_client::{Rows, SearchResults};
+use milvus_client::schema::DataType;
+use milvus_client::{Hit, Ids, Rows, SearchResults};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyList, PyString, PyType};
+use pyo3::types::{PyDict, PyFloat, PyList, PyString, PyTuple, PyType};
 
-use super::cells::{Entities, Style, cell, id};
+use super::cells::{Entities, Style, cell, element_type, id};
 use super::memory::{Answer, Memory};
 use crate::errors::Failure;
 
@@ -16,8 +18,8 @@ fn raised<T>(py: Python<'_>, result: Result<T, Failure>) -> PyResult<T> {
     result.map_err(|failure| failure.into_exception(py))
 }
 
-/// Name, type number, dimension and whether it is the dynamic one, of every column.
-type Described = Vec<(String, i32, usize, bool)>;
+/// Name, type number, dimension and type number of an array's elements, of every column.
+type Described = Vec<(String, i32, usize, i32)>;
 
 fn described(answer: &Answer) -> Described {
     let columns = answer.columns().iter();
@@ -27,7 +29,7 @@ fn described(answer: &Answer) -> Described {
                 column.name().to_owned(),
                 column.data_type().number(),
                 column.dimension(),
-                column.is_dynamic(),
+                element_type(column).map_or(0, DataType::number),
             )
         })
         .collect()
@@ -109,6 +111,66 @@ impl QueryAnswer {
     }
 }
 
+/// Makes hits: what is the same for all of an answer is looked up once.
+struct HitMaker<'a, 'py> {
+    answer: &'a SearchResults,
+    entities: Entities<'a, 'py>,
+    key: Bound<'py, PyString>,
+    /// Makes an empty hit of its argument, the class: without `__init__`, which would be Python's and only copy.
+    new: Bound<'py, PyAny>,
+    class: Bound<'py, PyTuple>,
+    decimals: i32,
+}
+
+impl<'a, 'py> HitMaker<'a, 'py> {
+    fn new(
+        answer: &'a SearchResults,
+        class: &Bound<'py, PyType>,
+        key: &str,
+        decimals: i32,
+    ) -> PyResult<Self> {
+        let py = class.py();
+        let (columns, dynamic_fields) = (answer.columns(), answer.dynamic_fields());
+        Ok(Self {
+            answer,
+            entities: Entities::new(py, columns, dynamic_fields, Style::Search),
+            key: PyString::intern(py, key),
+            new: py
+                .get_type::<PyDict>()
+                .getattr(pyo3::intern!(py, "__new__"))?,
+            class: PyTuple::new(py, [class])?,
+            decimals,
+        })
+    }
+
+    fn hits(&self, query: usize, places: Range<usize>) -> PyResult<Bound<'py, PyList>> {
+        let (found, range) = (self.answer.query(query), self.answer.range(query));
+        let places = places.start..places.end.min(range.len());
+        let hits: PyResult<Vec<_>> = places
+            .filter_map(|place| Some((found.get(place)?, range.start + place)))
+            .map(|(hit, row)| self.hit(&hit, row))
+            .collect();
+        PyList::new(self.class.py(), hits?)
+    }
+
+    fn hit(&self, hit: &Hit<'_>, row: usize) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.class.py();
+        let made = self.new.call1(&self.class)?;
+        let dict = made.cast::<PyDict>()?;
+        dict.set_item(&self.key, id(py, hit.id())?)?;
+        let score = PyFloat::new(py, f64::from(hit.score())).into_any();
+        let score = match self.decimals {
+            1.. => score.call_method1(pyo3::intern!(py, "__round__"), (self.decimals,))?,
+            _ => score,
+        };
+        dict.set_item(pyo3::intern!(py, "distance"), score)?;
+        let fields = raised(py, self.entities.row(row))?;
+        dict.set_item(pyo3::intern!(py, "entity"), fields)?;
+        dict.setattr(pyo3::intern!(py, "_pk_name"), &self.key)?;
+        Ok(made)
+    }
+}
+
 /// The hits of a search.
 #[pyclass(frozen, module = "milvus_connections._native")]
 pub(crate) struct SearchAnswer(Arc<SearchResults>);
@@ -180,39 +242,38 @@ impl SearchAnswer {
         PyList::new(py, self.0.query(query).scores())
     }
 
+    /// Whether the primary keys are text.
+    #[getter]
+    fn has_text_keys(&self) -> bool {
+        matches!(self.0.ids(), Ids::VarChar(_))
+    }
+
     /// Some of a query's hits, each a new instance of `class_`, a kind of dict, with the primary key under its name, the
     /// score (rounded, when `decimals` are above 0), and the fields.
     fn hits<'py>(
         &self,
-        py: Python<'py>,
         class_: &Bound<'py, PyType>,
         query: usize,
         start: usize,
         end: usize,
         decimals: i32,
     ) -> PyResult<Bound<'py, PyList>> {
-        let (found, first) = (self.0.query(query), self.0.range(query).start);
-        let columns = self.0.columns();
-        let entities = Entities::new(py, columns, self.0.dynamic_fields(), Style::Search);
-        let key = PyString::intern(py, self.primary_field());
-        let hits = PyList::empty(py);
-        for place in start..end {
-            let Some(hit) = found.get(place) else { break };
-            let made = class_.call_method1(pyo3::intern!(py, "__new__"), (class_,))?;
-            let dict = made.cast::<PyDict>()?;
-            dict.set_item(&key, id(py, hit.id())?)?;
-            let score = PyFloat::new(py, f64::from(hit.score())).into_any();
-            let score = match decimals {
-                1.. => score.call_method1(pyo3::intern!(py, "__round__"), (decimals,))?,
-                _ => score,
-            };
-            dict.set_item(pyo3::intern!(py, "distance"), score)?;
-            let fields = raised(py, entities.row(first + place))?;
-            dict.set_item(pyo3::intern!(py, "entity"), fields)?;
-            dict.setattr(pyo3::intern!(py, "_pk_name"), &key)?;
-            hits.append(dict)?;
-        }
-        Ok(hits)
+        HitMaker::new(&self.0, class_, self.primary_field(), decimals)?.hits(query, start..end)
+    }
+
+    /// The hits of every query, as [`hits`](Self::hits) makes them.
+    fn all_hits<'py>(
+        &self,
+        py: Python<'py>,
+        class_: &Bound<'py, PyType>,
+        decimals: i32,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let maker = HitMaker::new(&self.0, class_, self.primary_field(), decimals)?;
+        let hits = |query| maker.hits(query, 0..usize::MAX);
+        PyList::new(
+            py,
+            (0..self.0.len()).map(hits).collect::<PyResult<Vec<_>>>()?,
+        )
     }
 
     fn columns(&self) -> Described {

@@ -7,9 +7,9 @@ from typing import Any, Mapping
 from .exceptions import DataTypeNotMatchException, MilvusException, ParamError
 from .functions import Function, FunctionScore
 from .ranking import AnnSearchRequest, BaseRanker
-from .types import OmitZeroDict
+from .types import DataType, OmitZeroDict
 
-__all__ = ["hybrid_arguments", "query_arguments", "search_arguments", "written"]
+__all__ = ["beyond_keys", "hybrid_arguments", "keys_filter", "query_arguments", "search_arguments", "written"]
 
 # Parts of `search_params` and of keyword arguments that stand beside the parameters of the index.
 _BESIDE = ("hints", "analyzer_name")
@@ -86,6 +86,52 @@ def order(given: Any) -> str:
     return ",".join(fields)
 
 
+# What a query of rows by primary key can do that `get` can't.
+_BEYOND_KEYS = frozenset(
+    ("limit", "offset", "ignore_growing", "order_by_fields", "order_by", "group_by_fields", "timezone", "time_fields")
+)
+
+
+def beyond_keys(kwargs: Mapping[str, Any]) -> bool:
+    """Whether rows by primary key are to be ordered, counted off or grouped, which is a query's work."""
+    return any(kwargs[name] for name in kwargs.keys() & _BEYOND_KEYS)
+
+
+def keys_filter(primary_key: tuple[str, int] | None, keys: list[Any]) -> str:
+    """The filter that says primary keys.
+
+    >>> keys_filter(("id", 5), [1, 2]), keys_filter(("name", 21), ["a", 'b"'])
+    ('id in [1,2]', 'name in ["a","b\\\\""]')
+    """
+    name, number = primary_key or ("id", DataType.INT64)
+    if number != DataType.VARCHAR:
+        wrong = next((key for key in keys if isinstance(key, bool) or not hasattr(key, "__index__")), None)
+        if wrong is not None:
+            raise ParamError(message=f"`ids` are the numbers of the primary key {name}, not {type(wrong).__name__}")
+        return f"{name} in [{','.join(str(key.__index__()) for key in keys)}]"
+    escaped = (str(key).replace("\\", "\\\\").replace('"', '\\"') for key in keys)
+    return f"{name} in [{','.join(f'{chr(34)}{key}{chr(34)}' for key in escaped)}]"
+
+
+_JSON_TYPES = {
+    DataType.INT8: "Int8",
+    DataType.INT16: "Int16",
+    DataType.INT32: "Int32",
+    DataType.INT64: "Int64",
+    DataType.BOOL: "Bool",
+    DataType.VARCHAR: "VarChar",
+    DataType.STRING: "VarChar",
+}
+
+
+def json_type(given: Any) -> str:
+    """The type that values of JSON are grouped as, in a server's word."""
+    name = _JSON_TYPES.get(given)
+    if name is None:
+        raise ParamError(message=f"Unsupported json cast type: {given}")
+    return name
+
+
 def query_arguments(
     collection_name: str,
     filter: Any,
@@ -93,8 +139,8 @@ def query_arguments(
     partition_names: Any,
     level: Any,
     kwargs: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The arguments of a query."""
+) -> tuple[Any, ...]:
+    """The arguments of a query, in the order in which the native function takes them."""
     if output_fields is not None and not isinstance(output_fields, (list, tuple)):
         raise ParamError(message="Invalid query format. 'output_fields' must be a list")
     parameters = {name: kwargs[name] for name in ("timezone", "time_fields") if kwargs.get(name) is not None}
@@ -106,18 +152,18 @@ def query_arguments(
         raise TypeError("group_by_fields must be a list")
     if grouped:
         parameters["group_by_fields"] = ",".join(grouped)
-    return {
-        "collection": collection_name,
-        "filter": expression(filter),
-        "filter_params": kwargs.get("filter_params") or None,
-        "output_fields": texts("output_fields", output_fields),
-        "partitions": texts("partition_names", partition_names),
-        "limit": count("limit", kwargs.get("limit")),
-        "offset": count("offset", kwargs.get("offset")),
-        "ignore_growing": bool(kwargs.get("ignore_growing", False)),
-        "consistency": level,
-        "parameters": parameters,
-    }
+    return (
+        collection_name,
+        expression(filter),
+        kwargs.get("filter_params") or None,
+        texts("output_fields", output_fields),
+        texts("partition_names", partition_names),
+        count("limit", kwargs.get("limit")),
+        count("offset", kwargs.get("offset")),
+        bool(kwargs.get("ignore_growing", False)),
+        level,
+        parameters,
+    )
 
 
 def _ann(
@@ -129,22 +175,10 @@ def _ann(
     limit: Any,
     param: Mapping[str, Any] | None,
     kwargs: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> tuple[Any, ...]:
     if not param and not kwargs:
         # Most searches: nothing beyond the vectors, a filter and a limit.
-        return {
-            "data": data,
-            "ids": ids,
-            "field": field or None,
-            "filter": filter,
-            "filter_params": filter_params or None,
-            "limit": most(limit),
-            "metric_type": None,
-            "round_decimal": -1,
-            "ignore_growing": False,
-            "parameters": {},
-            "more": {},
-        }
+        return data, ids, field or None, filter, filter_params or None, most(limit), None, -1, False, {}, {}
     param = dict(param or {})
     params = param.pop("params", None) or {}
     if not isinstance(params, dict):
@@ -161,6 +195,8 @@ def _ann(
         more["group_by_fields"] = ",".join(kwargs["group_by_fields"])
     if kwargs.get("order_by_fields"):
         more["order_by_fields"] = order(kwargs["order_by_fields"])
+    if kwargs.get("json_type") is not None:
+        more["json_type"] = json_type(kwargs["json_type"])
     retain = kwargs.get("page_retain_order", param.get("page_retain_order"))
     if retain is not None:
         params["page_retain_order"] = retain
@@ -175,32 +211,32 @@ def _ann(
     ignore_growing = params.pop("ignore_growing", False) or kwargs.get("ignore_growing", False)
     for key in ("offset", "metric_type", *_BESIDE):
         params.pop(key, None)
-    return {
-        "data": data,
-        "ids": ids,
-        "field": field or None,
-        "filter": filter,
-        "filter_params": filter_params or None,
-        "limit": most(limit),
-        "metric_type": metric_type or None,
-        "round_decimal": kwargs.get("round_decimal", -1),
-        "ignore_growing": bool(ignore_growing),
-        "parameters": params,
-        "more": more,
-    }
+    return (
+        data,
+        ids,
+        field or None,
+        filter,
+        filter_params or None,
+        most(limit),
+        metric_type or None,
+        kwargs.get("round_decimal", -1),
+        bool(ignore_growing),
+        params,
+        more,
+    )
 
 
 def _target(
     collection_name: str, output_fields: Any, partition_names: Any, level: Any, functions: list[Function], score: Any
-) -> dict[str, Any]:
-    return {
-        "collection": collection_name,
-        "output_fields": texts("output_fields", output_fields),
-        "partitions": texts("partition_names", partition_names),
-        "consistency": level,
-        "functions": [function._native() for function in functions],
-        "function_parameters": score or {},
-    }
+) -> tuple[Any, ...]:
+    return (
+        collection_name,
+        texts("output_fields", output_fields),
+        texts("partition_names", partition_names),
+        level,
+        [function._native() for function in functions],
+        score or {},
+    )
 
 
 def search_arguments(
@@ -216,7 +252,7 @@ def search_arguments(
     ranker: Any,
     level: Any,
     kwargs: Mapping[str, Any],
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The arguments of a search: what belongs to the whole of it, and its vectors with their parameters."""
     if kwargs:
         refuse_missing(kwargs)
@@ -249,7 +285,7 @@ def hybrid_arguments(
     partition_names: Any,
     level: Any,
     kwargs: Mapping[str, Any],
-) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+) -> tuple[tuple[Any, ...], list[tuple[Any, ...]], dict[str, Any]]:
     """The arguments of a hybrid search: what belongs to the whole of it, its searches, how they are merged."""
     refuse_missing(kwargs)
     if ranker is not None and not isinstance(ranker, (BaseRanker, Function)):

@@ -1,13 +1,17 @@
-"""What searches and queries give: lists of dicts, made of the received answer when somebody looks at them.
+"""What searches and queries give: lists of dicts, as plain as any, that also know their numbers as arrays and tables.
 
 A ``SearchResult`` is a list with the ``Hits`` of each query; ``Hits`` is a list of ``Hit``; a ``Hit`` is a dict. A query
-gives ``Rows``, a list of dicts. All of them know their numbers as numpy arrays, Arrow tables and pandas frames, without
+gives ``Rows``, a list of dicts. All of them know what was received as numpy arrays, Arrow tables and pandas frames, without
 going through rows.
+
+Invariant: what is a list holds real dicts from the beginning, for code that reads a list's memory without asking it: encoders
+of JSON, validators, list concatenation. What makes its rows when they are looked at (``lazy=True``) is no list.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterator, SupportsIndex, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Iterator, TypeVar
 
 from .types import DataType, OmitZeroDict
 
@@ -18,137 +22,47 @@ if TYPE_CHECKING:
 
     from . import _native
 
-__all__ = ["Hit", "Hits", "Rows", "SearchResult"]
+__all__ = ["Hit", "Hits", "LazyHits", "LazyRows", "Rows", "SearchResult", "found", "read"]
 
 _Row = TypeVar("_Row")
 
 # More are not printed.
 _SHOWN = 10
-# So many items are made at a time when a list is read from its beginning.
+# So many rows are made at a time when all are looked at one after the other.
 _AT_A_TIME = 256
 
 
-class _LazyList(list[_Row]):
-    """A list whose items are made when they are looked at. Changing it makes all of them first."""
-
-    # Whether all items are made, and any. Until then an item that is not made is None, which no item is.
-    _is_made = False
-    _is_begun = False
-
-    def __init__(self, length: int) -> None:
-        super().__init__([None] * length)  # type: ignore[list-item]
+class _Lazy(Sequence[_Row]):
+    """Rows that are made when they are looked at, each time anew."""
 
     def _make(self, start: int, end: int) -> list[_Row]:
         raise NotImplementedError
 
-    def _item(self, place: int) -> _Row:
-        item = list.__getitem__(self, place)
-        if item is None and not self._is_made:
-            (item,) = self._make(place, place + 1)
-            list.__setitem__(self, place, item)
-            self._is_begun = True
-        return item
-
-    def materialize(self) -> Any:
-        """Makes all items; returns the list."""
-        if not self._is_made:
-            if self._is_begun:
-                for place in range(len(self)):
-                    self._item(place)
-            else:
-                list.__setitem__(self, slice(None), self._make(0, len(self)))
-            self._is_made = True
-        return self
+    def materialize(self) -> list[_Row]:
+        """All rows, in a list."""
+        return self._make(0, len(self))
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
-            return [self._item(one) for one in range(*place.indices(len(self)))]
+            start, end, step = place.indices(len(self))
+            return self._make(start, end) if step == 1 else [self[one] for one in range(start, end, step)]
         index = place.__index__()
         if index < 0:
             index += len(self)
         if not 0 <= index < len(self):
             raise IndexError("list index out of range")
-        return self._item(index)
+        return self._make(index, index + 1)[0]
 
     def __iter__(self) -> Iterator[_Row]:
-        if len(self) <= _AT_A_TIME:
-            self.materialize()
-        return list.__iter__(self) if self._is_made else self._several_at_a_time()
-
-    def _several_at_a_time(self) -> Iterator[_Row]:
-        place = 0
-        while place < len(self):
-            end = min(place + _AT_A_TIME, len(self))
-            some = list.__getitem__(self, slice(place, end))
-            if not self._is_made and all(item is None for item in some):
-                some = self._make(place, end)
-                list.__setitem__(self, slice(place, end), some)
-                self._is_begun = True
-            for item in some:
-                yield self._item(place) if item is None else item
-                place += 1
-
-    def __reversed__(self) -> Iterator[_Row]:
-        return (self._item(place) for place in range(len(self) - 1, -1, -1))
+        for start in range(0, len(self), _AT_A_TIME):
+            yield from self._make(start, min(start + _AT_A_TIME, len(self)))
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, _LazyList):
-            other.materialize()
-        self.materialize()
-        return list.__eq__(self, other)
+        if isinstance(other, (list, _Lazy)):
+            return len(self) == len(other) and all(own == one for own, one in zip(self, other))
+        return NotImplemented
 
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = None
-
-    def __contains__(self, item: object) -> bool:
-        return any(item == own for own in self)
-
-    def __str__(self) -> str:
-        more = f" ... and {len(self) - _SHOWN} entities remaining" if len(self) > _SHOWN else ""
-        return f"{self[:_SHOWN]}{more}"
-
-    __repr__ = __str__
-
-    def __reduce__(self) -> Any:
-        # What is sent to another process is plain: a list of dicts.
-        return list, (list(self),)
-
-    def __add__(self, other: Any) -> Any:
-        return list(self) + list(other)
-
-    def __mul__(self, times: SupportsIndex) -> Any:
-        return list(self) * times
-
-    def copy(self) -> list[_Row]:
-        return list(self)
-
-    def index(self, *arguments: Any) -> int:
-        self.materialize()
-        return super().index(*arguments)
-
-    def count(self, item: Any) -> int:
-        self.materialize()
-        return super().count(item)
-
-
-def _changing(name: str) -> Any:
-    method = getattr(list, name)
-
-    def change(self: _LazyList[Any], *arguments: Any, **named: Any) -> Any:
-        self.materialize()
-        return method(self, *arguments, **named)
-
-    change.__name__ = name
-    change.__doc__ = method.__doc__
-    return change
-
-
-for _name in (
-    "append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "__setitem__", "__delitem__", "__iadd__",
-):
-    setattr(_LazyList, _name, _changing(_name))
+    __hash__ = None  # type: ignore[assignment]
 
 
 class Hit(dict[str, Any]):
@@ -222,17 +136,17 @@ def _hit(values: dict[str, Any], pk_name: str) -> Hit:
     return Hit(values, pk_name=pk_name)
 
 
-class Hits(_LazyList[Hit]):
-    """The hits of one query, best first."""
+def _shown(items: Any) -> str:
+    more = f" ... and {len(items) - _SHOWN} entities remaining" if len(items) > _SHOWN else ""
+    return f"{list(items[:_SHOWN])}{more}"
 
-    def __init__(self, answer: _native.SearchAnswer, query: int, round_decimal: int = -1) -> None:
-        super().__init__(answer.count(query))
-        self._answer = answer
-        self._query = query
-        self._round = round_decimal
 
-    def _make(self, start: int, end: int) -> list[Hit]:
-        return self._answer.hits(Hit, self._query, start, end, self._round)
+class _QueryHits:
+    """What the hits of one query know beyond the hits themselves."""
+
+    _answer: _native.SearchAnswer
+    _query: int
+    _round: int
 
     def _rounded(self, score: float) -> float:
         return round(score, self._round) if self._round > 0 else score
@@ -259,18 +173,18 @@ class Hits(_LazyList[Hit]):
             return numpy.asarray(answer.scores_memory(query))
         if field == answer.primary_field:
             memory = answer.ids_memory(query)
-            return numpy.asarray(memory if memory is not None else answer.ids(query))
+            return numpy.asarray(memory) if memory is not None else _objects(answer.ids(query))
         return _array(field, answer.memory(query, field), answer.values(query, field))
 
     def to_arrow(self) -> pyarrow.Table:
         """Primary key, score and fields as a table."""
         import pyarrow
 
-        columns = self._columns()
-        fields = {name: _arrow(name, number, dimension, self) for name, (number, dimension) in columns.items()}
-        key = pyarrow.array(self.to_numpy(self._answer.primary_field))
+        answer = self._answer
+        fields = {name: _arrow(name, kind, self) for name, kind in self._columns().items()}
+        key = pyarrow.array(self.ids, pyarrow.string()) if answer.has_text_keys else pyarrow.array(self.to_numpy(answer.primary_field))
         score = pyarrow.array(self.to_numpy())
-        return pyarrow.table({self._answer.primary_field: key, "distance": score, **fields})
+        return pyarrow.table({answer.primary_field: key, "distance": score, **fields})
 
     def to_pandas(self) -> pandas.DataFrame:
         """Primary key, score and fields as a frame; a vector is an array in its cell."""
@@ -279,26 +193,70 @@ class Hits(_LazyList[Hit]):
         key = {self._answer.primary_field: self.to_numpy(self._answer.primary_field), "distance": self.to_numpy()}
         return pandas.DataFrame({**key, **{name: _cells(self.to_numpy(name)) for name in self._columns()}})
 
-    def _columns(self) -> dict[str, tuple[int, int]]:
+    def _columns(self) -> dict[str, _Kind]:
         return _described(self._answer.columns(), self._answer.primary_field)
 
     def _values(self, name: str) -> list[Any]:
         return self._answer.values(self._query, name) or []
 
 
-class SearchResult(list[Hits]):
+class Hits(_QueryHits, list[Hit]):
+    """The hits of one query, best first."""
+
+    def __init__(self, made: list[Hit], answer: _native.SearchAnswer, query: int, round_decimal: int = -1) -> None:
+        list.__init__(self, made)
+        self._answer = answer
+        self._query = query
+        self._round = round_decimal
+
+    def materialize(self) -> Hits:
+        """The hits; they are all there."""
+        return self
+
+    __str__ = _shown
+    __repr__ = _shown
+
+    def __reduce__(self) -> Any:
+        # What is sent to another process is plain: a list of dicts.
+        return list, (list(self),)
+
+
+class LazyHits(_QueryHits, _Lazy[Hit]):
+    """The hits of one query, best first: no list, its hits are made when they are looked at."""
+
+    def __init__(self, answer: _native.SearchAnswer, query: int, round_decimal: int = -1) -> None:
+        self._answer = answer
+        self._query = query
+        self._round = round_decimal
+
+    def __len__(self) -> int:
+        return self._answer.count(self._query)
+
+    def _make(self, start: int, end: int) -> list[Hit]:
+        return self._answer.hits(Hit, self._query, start, end, self._round)
+
+    __str__ = _shown
+    __repr__ = _shown
+
+    def __reduce__(self) -> Any:
+        return list, (list(self),)
+
+
+class SearchResult(list[Any]):
     """The hits of each query of a search."""
 
-    def __init__(self, answer: _native.SearchAnswer, round_decimal: int = -1) -> None:
-        super().__init__(Hits(answer, query, round_decimal) for query in range(len(answer)))
+    def __init__(self, answer: _native.SearchAnswer, round_decimal: int = -1, lazy: bool = False) -> None:
+        if lazy:
+            list.__init__(self, [LazyHits(answer, query, round_decimal) for query in range(len(answer))])
+        else:
+            made = answer.all_hits(Hit, round_decimal)
+            list.__init__(self, [Hits(hits, answer, query, round_decimal) for query, hits in enumerate(made)])
         self._answer = answer
         self.recalls: list[float] | None = answer.recalls or None
         self.extra: dict[str, Any] = {"cost": answer.cost} if answer.cost else {}
 
     def materialize(self) -> None:
-        """Makes all hits."""
-        for hits in self:
-            hits.materialize()
+        """Makes all hits of a result that is not lazy; they are all there."""
 
     def get_session_ts(self) -> int:
         """The timestamp of the data that was searched; 0 from servers that do not say."""
@@ -313,7 +271,7 @@ class SearchResult(list[Hits]):
         import pyarrow
 
         def numbered(number: int, hits: Hits) -> pyarrow.Table:
-            return hits.to_arrow().add_column(0, "query", pyarrow.array([number] * len(hits), pyarrow.int32()))
+            return hits.to_arrow().add_column(0, "query", pyarrow.array([number] * len(hits.ids), pyarrow.int32()))
 
         return pyarrow.concat_tables([numbered(number, hits) for number, hits in enumerate(self)])
 
@@ -324,7 +282,8 @@ class SearchResult(list[Hits]):
         frames = [hits.to_pandas() for hits in self]
         for number, frame in enumerate(frames):
             frame.insert(0, "query", number)
-        return pandas.concat(frames, ignore_index=True)
+        # A query without hits has no say about types.
+        return pandas.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
 
     def __str__(self) -> str:
         recalls = f",recalls: {self.recalls[:_SHOWN]}" if self.recalls else ""
@@ -337,16 +296,14 @@ class SearchResult(list[Hits]):
         return list, ([list(hits) for hits in self],)
 
 
-class Rows(_LazyList[dict[str, Any]]):
-    """The rows of a query."""
+class _QueryRows:
+    """What the rows of a query know beyond the rows themselves."""
 
-    def __init__(self, answer: _native.QueryAnswer) -> None:
-        super().__init__(len(answer))
+    _answer: _native.QueryAnswer
+
+    def _of(self, answer: _native.QueryAnswer) -> None:
         self._answer = answer
         self.extra = OmitZeroDict(cost=answer.cost, iterator_session_ts=answer.session_timestamp)
-
-    def _make(self, start: int, end: int) -> list[dict[str, Any]]:
-        return self._answer.rows(start, end)
 
     def to_numpy(self, field: str) -> numpy.ndarray[Any, Any]:
         """The values of a field; numbers and vectors without a copy, read-only.
@@ -360,7 +317,7 @@ class Rows(_LazyList[dict[str, Any]]):
         import pyarrow
 
         columns = _described(self._answer.columns(), "")
-        return pyarrow.table({name: _arrow(name, *kind, self) for name, kind in columns.items()})
+        return pyarrow.table({name: _arrow(name, kind, self) for name, kind in columns.items()})
 
     def to_pandas(self) -> pandas.DataFrame:
         """The rows as a frame; a vector is an array in its cell."""
@@ -373,14 +330,63 @@ class Rows(_LazyList[dict[str, Any]]):
         return self._answer.values(name) or []
 
     def __str__(self) -> str:
-        more = " ..." if len(self) > _SHOWN else ""
-        return f"data: {[str(row) for row in self[:_SHOWN]]}{more}, extra_info: {self.extra}"
+        rows: Any = self
+        more = " ..." if len(rows) > _SHOWN else ""
+        return f"data: {[str(row) for row in rows[:_SHOWN]]}{more}, extra_info: {self.extra}"
 
-    __repr__ = __str__
+
+class Rows(_QueryRows, list[dict[str, Any]]):
+    """The rows of a query."""
+
+    def __init__(self, answer: _native.QueryAnswer) -> None:
+        list.__init__(self, answer.rows(0, len(answer)))
+        self._of(answer)
+
+    def materialize(self) -> Rows:
+        """The rows; they are all there."""
+        return self
+
+    __repr__ = _QueryRows.__str__
+
+    def __reduce__(self) -> Any:
+        # What is sent to another process is plain: a list of dicts.
+        return list, (list(self),)
 
 
-def _described(columns: list[tuple[str, int, int, bool]], key: str) -> dict[str, tuple[int, int]]:
-    return {name: (number, dimension) for name, number, dimension, _dynamic in columns if name != key}
+class LazyRows(_QueryRows, _Lazy[dict[str, Any]]):
+    """The rows of a query: no list, its rows are made when they are looked at."""
+
+    def __init__(self, answer: _native.QueryAnswer) -> None:
+        self._of(answer)
+
+    def __len__(self) -> int:
+        return len(self._answer)
+
+    def _make(self, start: int, end: int) -> list[dict[str, Any]]:
+        return self._answer.rows(start, end)
+
+    __repr__ = _QueryRows.__str__
+
+    def __reduce__(self) -> Any:
+        return list, (list(self),)
+
+
+def found(answer: _native.SearchAnswer, kwargs: dict[str, Any]) -> SearchResult:
+    """What a search gives."""
+    return SearchResult(answer, kwargs.get("round_decimal", -1), bool(kwargs.get("lazy", False)))
+
+
+def read(answer: _native.QueryAnswer, kwargs: dict[str, Any]) -> Any:
+    """What a query gives."""
+    return LazyRows(answer) if kwargs.get("lazy", False) else Rows(answer)
+
+
+# Type number, dimension, and the type number of an array's elements.
+_Kind = tuple[int, int, int]
+
+
+def _described(columns: list[tuple[str, int, int, int]], key: str) -> dict[str, _Kind]:
+    return {name: (number, dimension, element) for name, number, dimension, element in columns if name != key}
 
 
 def _array(name: str, memory: Any, values: list[Any] | None) -> numpy.ndarray[Any, Any]:
@@ -390,6 +396,12 @@ def _array(name: str, memory: Any, values: list[Any] | None) -> numpy.ndarray[An
         return numpy.asarray(memory)
     if values is None:
         raise KeyError(f"there is no field {name!r} in the answer; ask for it in output_fields")
+    return _objects(values)
+
+
+def _objects(values: list[Any]) -> numpy.ndarray[Any, Any]:
+    import numpy
+
     array = numpy.empty(len(values), dtype=object)
     array[:] = values
     return array
@@ -409,12 +421,25 @@ _ARROW_TYPES = {
     DataType.DOUBLE: "float64",
     DataType.VARCHAR: "string",
     DataType.TEXT: "string",
+    DataType.GEOMETRY: "string",
+    DataType.BINARY_VECTOR: "binary",
+    DataType.FLOAT16_VECTOR: "binary",
+    DataType.BFLOAT16_VECTOR: "binary",
+    DataType.INT8_VECTOR: "binary",
 }
 
 
-def _arrow(name: str, number: int, dimension: int, rows: Hits | Rows) -> pyarrow.Array:
+def _arrow_type(number: int) -> Any:
     import pyarrow
 
+    return getattr(pyarrow, _ARROW_TYPES[DataType(number)])() if number in _ARROW_TYPES else None
+
+
+def _arrow(name: str, kind: _Kind, rows: _QueryHits | _QueryRows) -> pyarrow.Array:
+    """The values of a field, in the type that the answer announces, whether or not there are any."""
+    import pyarrow
+
+    number, dimension, element = kind
     if number == DataType.FLOAT_VECTOR:
         array = rows.to_numpy(name)
         if array.ndim == 2:
@@ -428,6 +453,7 @@ def _arrow(name: str, number: int, dimension: int, rows: Hits | Rows) -> pyarrow
     if number == DataType.SPARSE_FLOAT_VECTOR:
         pairs = [None if value is None else list(value.items()) for value in values]
         return pyarrow.array(pairs, pyarrow.map_(pyarrow.uint32(), pyarrow.float32()))
-    if number in _ARROW_TYPES:
-        return pyarrow.array(values, getattr(pyarrow, _ARROW_TYPES[DataType(number)])())
-    return pyarrow.array(values)
+    if number == DataType.ARRAY:
+        inner = _arrow_type(element)
+        return pyarrow.array(values, None if inner is None else pyarrow.list_(inner))
+    return pyarrow.array(values, _arrow_type(number))

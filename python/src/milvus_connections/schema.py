@@ -262,6 +262,19 @@ class StructFieldSchema:
         """``DataType.STRUCT``."""
         return DataType.STRUCT
 
+    @classmethod
+    def construct_from_dict(cls, raw: Mapping[str, Any]) -> StructFieldSchema:
+        """The field that ``to_dict`` or ``describe_collection`` described."""
+        params = dict(raw.get("params") or {})
+        capacity = raw.get("max_capacity", params.pop("max_capacity", None))
+        struct = cls(raw.get("nullable", False), raw.get("description", ""))
+        struct.name = raw["name"]
+        struct.max_capacity = capacity
+        struct._type_params.update(params)
+        for field in raw.get("struct_fields") or raw.get("fields") or []:
+            struct._fields.append(FieldSchema.construct_from_dict(field))
+        return struct
+
     def to_dict(self) -> dict[str, Any]:
         """The field as a dict, without what is not set."""
         described: dict[str, Any] = {
@@ -513,11 +526,18 @@ class CollectionSchema:
     @classmethod
     def construct_from_dict(cls, raw: Mapping[str, Any]) -> CollectionSchema:
         """The schema that ``to_dict`` or ``describe_collection`` described."""
-        plain = [field for field in raw["fields"] if "struct_fields" not in field]
-        fields = [FieldSchema.construct_from_dict(field) for field in plain]
+        fields = [FieldSchema.construct_from_dict(field) for field in raw["fields"] if "struct_fields" not in field]
+        described = [field for field in raw["fields"] if "struct_fields" in field] + list(raw.get("struct_fields") or [])
+        structs = [StructFieldSchema.construct_from_dict(field) for field in described]
         functions = [Function.construct_from_dict(function) for function in raw.get("functions", [])]
         enable = raw.get("enable_dynamic_field", False)
-        return cls(fields, raw.get("description", ""), functions=functions, enable_dynamic_field=enable)
+        return cls(
+            fields,
+            raw.get("description", ""),
+            struct_fields=structs,
+            functions=functions,
+            enable_dynamic_field=enable,
+        )
 
     def __len__(self) -> int:
         return len(self._fields)

@@ -7,7 +7,7 @@ from typing import Any, Mapping
 
 from .types import ConsistencyLevel, DataType, FunctionType, IndexState, data_type
 
-__all__ = ["collection_of", "index_of", "load_arguments", "statistics"]
+__all__ = ["collection_of", "index_of", "load_arguments", "refreshes", "statistics"]
 
 # Left out of the description of a field when they are not set.
 _FIELD_MARKS = (
@@ -133,6 +133,11 @@ def statistics(found: Mapping[str, str]) -> dict[str, Any]:
     if "row_count" in values:
         values["row_count"] = int(values["row_count"])
     return values
+
+
+def refreshes(kwargs: Mapping[str, Any]) -> bool:
+    """Whether a load is asked to bring in what has come to a loaded collection since."""
+    return bool(kwargs.get("refresh", kwargs.get("_refresh", False)))
 
 
 def load_arguments(kwargs: Mapping[str, Any]) -> dict[str, Any]:

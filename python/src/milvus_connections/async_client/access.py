@@ -38,7 +38,6 @@ class Access(Namespaces):
         user_name: str,
         old_password: str,
         new_password: str,
-        reset_connection: bool | None = False,
         timeout: float | None = None,
         description: str | None = None,
         **kwargs: Any,
@@ -52,7 +51,7 @@ class Access(Namespaces):
             user_name,
             old_password,
             new_password,
-            bool(reset_connection),
+            bool(kwargs.get("reset_connection", False)),
         )
 
     async def list_users(self, timeout: float | None = None, **kwargs: Any) -> list[str]:

@@ -10,7 +10,7 @@ from ..client.collections import creation_counts, simple_schema
 from ..exceptions import ParamError, PrimaryKeyException
 from ..index import IndexParams
 from ..schema import CollectionSchema
-from ..shapes import collection_of, load_arguments, statistics
+from ..shapes import collection_of, load_arguments, refreshes, statistics
 from ..types import ConsistencyLevel, DataType, LoadState
 from ..client.base import checked, level_of, named, texts_of
 from .indexes import Indexes
@@ -71,9 +71,9 @@ class Collections(Indexes):
         named(collection_name=collection_name)
         return await native.has_collection(await self._connection(), self._options(timeout, kwargs), collection_name)
 
-    async def list_collections(self, **kwargs: Any) -> list[str]:
+    async def list_collections(self, timeout: float | None = None, **kwargs: Any) -> list[str]:
         """The names of all collections of the database."""
-        return await native.list_collections(await self._connection(), self._options(kwargs.pop("timeout", None), kwargs))
+        return await native.list_collections(await self._connection(), self._options(timeout, kwargs))
 
     async def describe_collection(
         self, collection_name: str, timeout: float | None = None, **kwargs: Any
@@ -168,16 +168,27 @@ class Collections(Indexes):
         """Loads a collection and waits until it can be searched.
 
         ``replica_number``, ``resource_groups``, ``load_fields``, ``skip_load_dynamic_field`` and ``priority`` are keyword
-        arguments.
+        arguments; ``refresh=True`` is ``refresh_load``.
         """
         named(collection_name=collection_name)
+        if refreshes(kwargs):
+            await self.refresh_load(collection_name, timeout=timeout, **kwargs)
+            return
         await native.load_collection(
             await self._connection(), self._options(timeout, kwargs), collection_name, load_arguments(kwargs)
         )
 
-    async def refresh_load(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> None:
+    async def refresh_load(
+        self,
+        collection_name: str,
+        partition_names: list[str] | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Loads what has come to a loaded collection since, and waits for it."""
         named(collection_name=collection_name)
+        if partition_names:
+            raise ParamError(message="the load of some partitions can't be refreshed; leave `partition_names` out")
         await native.refresh_load(
             await self._connection(), self._options(timeout, kwargs), collection_name, load_arguments(kwargs)
         )

@@ -24,8 +24,10 @@ class Handle(ClientBase):
             return self._opened(await native.Connection.open("AsyncMilvusClient", self._given, self._asynchronous))
         from ..registry import connections
 
-        if not connections.has_connection(self._alias):
-            await connections.async_connect(self._alias)
+        given = self._alias_arguments()
+        if given or not connections.has_connection(self._alias):
+            # An alias that is connected elsewhere is refused; one that is connected there stays as it is.
+            await connections.async_connect(self._alias, **given)
         return self._opened(self._in_database(connections._registry.get(self._alias)))
 
     async def close(self) -> None:

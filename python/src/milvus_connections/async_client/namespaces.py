@@ -7,7 +7,8 @@ import warnings
 from typing import Any
 
 from .. import _native as native
-from ..shapes import load_arguments, statistics
+from ..exceptions import ParamError
+from ..shapes import load_arguments, refreshes, statistics
 from ..client.base import named, texts_of
 from .reads import ReadingRows
 
@@ -61,6 +62,8 @@ class Namespaces(ReadingRows):
     ) -> None:
         """Loads partitions and waits until they can be searched."""
         partitions = texts_of("partition_names", partition_names)
+        if refreshes(kwargs):
+            raise ParamError(message="the load of some partitions can't be refreshed; use refresh_load")
         await native.load_partitions(
             await self._connection(), self._options(timeout, kwargs), collection_name, partitions, load_arguments(kwargs)
         )

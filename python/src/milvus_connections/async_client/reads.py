@@ -10,9 +10,9 @@ from ..client.reads import batch_of
 from ..exceptions import ParamError
 from ..functions import Function, FunctionScore
 from ..ranking import AnnSearchRequest, BaseRanker
-from ..requests import hybrid_arguments, query_arguments, search_arguments
-from ..results import Rows, SearchResult
-from ..client.base import checked, level_of, named
+from ..requests import beyond_keys, hybrid_arguments, keys_filter, query_arguments, search_arguments
+from ..results import SearchResult, found, read
+from ..client.base import checked, level_of, named, refuse
 from .iterators import QueryIterator, SearchIterator
 from ..client.rows import has_text_keys
 from .rows import WritingRows
@@ -35,9 +35,12 @@ class ReadingRows(WritingRows):
         """Reads rows by primary key, any number of them. Keys without a row are left out.
         """
         named(collection_name=collection_name)
+        refuse(kwargs)
         keys = list(ids) if isinstance(ids, (list, tuple)) else [ids]
         if not keys:
             return []
+        if beyond_keys(kwargs):
+            return await self.query(collection_name, "", output_fields, timeout, keys, partition_names, **kwargs)
         connection, options = await self._connection(), self._options(timeout, kwargs)
         schema = await native.schema(connection, options, collection_name, False)
         answer = await native.get(
@@ -50,7 +53,7 @@ class ReadingRows(WritingRows):
             list(partition_names or []),
             level_of(kwargs),
         )
-        return Rows(answer)
+        return read(answer, kwargs)
 
     async def query(
         self,
@@ -62,23 +65,31 @@ class ReadingRows(WritingRows):
         partition_names: list[str] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Reads rows by filter, or by primary key. Gives a list of dicts, which are made when they are looked at.
+        """Reads rows by filter, or by primary key. Gives a list of dicts.
 
-        ``limit``, ``offset``, ``filter_params``, ``consistency_level`` and ``order_by_fields`` are keyword arguments.
+        ``limit``, ``offset``, ``filter_params``, ``consistency_level`` and ``order_by_fields`` are keyword arguments. So is
+        ``lazy``: with ``lazy=True`` a dict is made when it is looked at, which is best for answers that are read as arrays
+        or tables; they are a ``Sequence`` then, and no list.
         """
         if filter and ids is not None:
             raise ParamError(
                 message="Ambiguous parameter, either ids or filter should be specified, cannot support both."
             )
         named(collection_name=collection_name)
+        refuse(kwargs)
         level = level_of(kwargs)
-        if ids:
-            return await self.get(collection_name, ids, output_fields, timeout, partition_names, **kwargs)
+        connection, options = await self._connection(), self._options(timeout, kwargs)
+        if ids is not None:
+            keys = list(ids) if isinstance(ids, (list, tuple)) else [ids]
+            if not keys or not beyond_keys(kwargs):
+                return await self.get(collection_name, keys, output_fields, timeout, partition_names, **kwargs)
+            schema = await native.schema(connection, options, collection_name, False)
+            filter = keys_filter(schema.primary_key, keys)
         arguments = query_arguments(
             collection_name, filter, output_fields or ["*"], partition_names, level, kwargs
         )
-        answer = await native.query(await self._connection(), self._options(timeout, kwargs), arguments)
-        return Rows(answer)
+        answer = await native.query(connection, options, arguments)
+        return read(answer, kwargs)
 
     async def search(
         self,
@@ -93,7 +104,6 @@ class ReadingRows(WritingRows):
         anns_field: str | None = None,
         ranker: Function | FunctionScore | None = None,
         function_chains: Any = None,
-        highlighter: Any = None,
         ids: Any = None,
         search_aggregation: Any = None,
         **kwargs: Any,
@@ -104,13 +114,15 @@ class ReadingRows(WritingRows):
         each of them a list of hits.
 
         ``filter_params``, ``offset``, ``group_by_field``, ``group_size``, ``round_decimal`` and ``consistency_level`` are
-        keyword arguments; parameters of the index stand in ``search_params["params"]``.
+        keyword arguments; parameters of the index stand in ``search_params["params"]``. With ``lazy=True`` a hit is made
+        when it is looked at, which is best for hits that are read as arrays or tables.
         """
         checked("collection_name", collection_name, str)
         named(collection_name=collection_name)
-        if function_chains or highlighter or search_aggregation:
-            beyond = {"function_chains": function_chains, "highlighter": highlighter}
-            kwargs.update(beyond, search_aggregation=search_aggregation)
+        if kwargs:
+            refuse(kwargs)
+        if function_chains or search_aggregation:
+            kwargs.update(function_chains=function_chains, search_aggregation=search_aggregation)
         target, ann = search_arguments(
             collection_name,
             data,
@@ -126,7 +138,7 @@ class ReadingRows(WritingRows):
             kwargs,
         )
         answer = await native.search(await self._connection(), self._options(timeout, kwargs), target, ann)
-        return SearchResult(answer, kwargs.get("round_decimal", -1))
+        return found(answer, kwargs)
 
     async def hybrid_search(
         self,
@@ -143,6 +155,7 @@ class ReadingRows(WritingRows):
         """
         checked("collection_name", collection_name, str)
         named(collection_name=collection_name)
+        refuse(kwargs)
         target, searches, rank = hybrid_arguments(
             collection_name,
             reqs,
@@ -156,7 +169,7 @@ class ReadingRows(WritingRows):
         answer = await native.hybrid_search(
             await self._connection(), self._options(timeout, kwargs), target, searches, rank
         )
-        return SearchResult(answer, kwargs.get("round_decimal", -1))
+        return found(answer, kwargs)
 
     async def query_iterator(
         self,
@@ -172,6 +185,7 @@ class ReadingRows(WritingRows):
         """Reads all rows of a query, however many, a batch at a time.
         """
         named(collection_name=collection_name)
+        refuse(kwargs)
         size = batch_of(batch_size)
         most = None if limit is None or limit == -1 else limit
         arguments = query_arguments(
@@ -205,6 +219,7 @@ class ReadingRows(WritingRows):
         """Reads on and on in the order of nearness to one vector, a batch at a time.
         """
         named(collection_name=collection_name)
+        refuse(kwargs)
         size = batch_of(batch_size)
         if data is not None and hasattr(data, "__len__") and len(data) != 1:
             raise ParamError(message=f"a search iterates over the neighbours of one vector, and {len(data)} are given")

@@ -12,7 +12,7 @@ from ..field_ops import changes_of
 from ..preparation import prepared_beside
 from ..requests import written
 from ..types import DataType, OmitZeroDict
-from ..client.base import level_of, named
+from ..client.base import level_of, named, refuse
 from .collections import Collections
 
 __all__ = ["WritingRows"]
@@ -37,6 +37,8 @@ class WritingRows(Collections):
         Raises ``DataNotMatchException`` with the row, the field and the rule, before anything is sent.
         """
         named(collection_name=collection_name)
+        if kwargs:
+            refuse(kwargs)
         if is_empty(data):
             return {"insert_count": 0, "ids": []}
         connection, options = await self._connection(), self._options(timeout, kwargs)
@@ -65,6 +67,7 @@ class WritingRows(Collections):
         ``partial_update=True`` keeps the fields that a row does not give; ``field_ops`` says how fields change.
         """
         named(collection_name=collection_name)
+        refuse(kwargs)
         if is_empty(data):
             return {"upsert_count": 0, "ids": []}
         changes = changes_of(kwargs.get("field_ops"))
@@ -110,6 +113,7 @@ class WritingRows(Collections):
         """Deletes rows by primary key or by filter. Gives their number; from some old servers, their primary keys.
         """
         named(collection_name=collection_name)
+        refuse(kwargs)
         keys = keys_of(kwargs.pop("pks", []), ids)
         if filter and keys:
             raise ParamError(

@@ -45,6 +45,13 @@ class ClientBase:
         given = {name: value for name, value in given.items() if value not in ("", None)}
         self._given = {**{name: value for name, value in kwargs.items() if name not in _UNUSED}, **given}
 
+    def _alias_arguments(self) -> dict[str, Any]:
+        """What beside the alias says where to connect; the database is chosen on the connection."""
+        given = {name: value for name, value in self._given.items() if name != "db_name"}
+        if given.get("uri") == _DEFAULT_URI:
+            del given["uri"]
+        return given
+
     def _in_database(self, connection: native.Connection) -> native.Connection:
         return connection.using_database(self._database) if self._database else connection
 
@@ -156,6 +163,23 @@ def level_of(kwargs: Mapping[str, Any]) -> tuple[int, int] | None:
     number = consistency_level(level)
     timestamp = kwargs.get("guarantee_timestamp", 1) if number == ConsistencyLevel.Customized else 0
     return number, timestamp
+
+
+# Keyword arguments by which PyMilvus does something else and which are not there, with what to use.
+_REFUSED = {
+    "_async": "use AsyncMilvusClient, or a thread of your own",
+    "_callback": "use AsyncMilvusClient, or a thread of your own",
+    "namespace": "use a field with is_partition_key=True, and a filter on it",
+    "iterator_cp_file": "remember the last primary key, and go on with a filter",
+    "is_embedding_list": "search with one vector for each query",
+}
+
+
+def refuse(kwargs: Mapping[str, Any]) -> None:
+    """Refuses what would change the answer and is not there, instead of leaving it out."""
+    for name in kwargs.keys() & _REFUSED.keys():
+        if kwargs[name]:
+            raise ParamError(message=f"`{name}` is not part of milvus_connections; {_REFUSED[name]}")
 
 
 def texts_of(name: str, given: Any) -> list[str]:

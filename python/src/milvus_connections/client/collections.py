@@ -8,7 +8,7 @@ from .. import _native as native
 from ..exceptions import ParamError, PrimaryKeyException
 from ..index import IndexParams
 from ..schema import CollectionSchema
-from ..shapes import collection_of, load_arguments, statistics
+from ..shapes import collection_of, load_arguments, refreshes, statistics
 from ..types import ConsistencyLevel, DataType, LoadState
 from .base import checked, level_of, named, texts_of
 from .indexes import Indexes
@@ -178,9 +178,12 @@ class Collections(Indexes):
         """Loads a collection and waits until it can be searched.
 
         ``replica_number``, ``resource_groups``, ``load_fields``, ``skip_load_dynamic_field`` and ``priority`` are keyword
-        arguments.
+        arguments; ``refresh=True`` is ``refresh_load``.
         """
         named(collection_name=collection_name)
+        if refreshes(kwargs):
+            self.refresh_load(collection_name, timeout=timeout, **kwargs)
+            return
         native.load_collection(
             self._connection(), self._options(timeout, kwargs), collection_name, load_arguments(kwargs)
         )

@@ -21,8 +21,10 @@ class Handle(ClientBase):
             return self._opened(native.Connection.open("MilvusClient", self._given, self._asynchronous))
         from ..registry import connections
 
-        if not connections.has_connection(self._alias):
-            connections.connect(self._alias)
+        given = self._alias_arguments()
+        if given or not connections.has_connection(self._alias):
+            # An alias that is connected elsewhere is refused; one that is connected there stays as it is.
+            connections.connect(self._alias, **given)
         return self._opened(self._in_database(connections._registry.get(self._alias)))
 
     def close(self) -> None:

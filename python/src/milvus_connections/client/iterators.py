@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterator
 
-from ..results import Hits, Rows
+from ..results import Rows, SearchResult
 
 __all__ = ["QueryIterator", "SearchIterator", "SearchPage"]
 
@@ -71,7 +71,7 @@ class SearchIterator:
             answer = self._pages.next(self._asynchronous)
             if answer is None:
                 break
-            hits: Any = Hits(answer, 0, self._round)
+            (hits,) = SearchResult(answer, self._round)
             kept = list(hits if self._filter is None else self._filter(hits))
             if self._left is not None:
                 kept = kept[: self._left]

@@ -8,9 +8,9 @@ from .. import _native as native
 from ..exceptions import ParamError
 from ..functions import Function, FunctionScore
 from ..ranking import AnnSearchRequest, BaseRanker
-from ..requests import hybrid_arguments, query_arguments, search_arguments
-from ..results import Rows, SearchResult
-from .base import checked, level_of, named
+from ..requests import beyond_keys, hybrid_arguments, keys_filter, query_arguments, search_arguments
+from ..results import SearchResult, found, read
+from .base import checked, level_of, named, refuse
 from .iterators import QueryIterator, SearchIterator
 from .rows import WritingRows, has_text_keys
 
@@ -39,9 +39,12 @@ class ReadingRows(WritingRows):
         'a'
         """
         named(collection_name=collection_name)
+        refuse(kwargs)
         keys = list(ids) if isinstance(ids, (list, tuple)) else [ids]
         if not keys:
             return []
+        if beyond_keys(kwargs):
+            return self.query(collection_name, "", output_fields, timeout, keys, partition_names, **kwargs)
         connection, options = self._connection(), self._options(timeout, kwargs)
         schema = native.schema(connection, options, collection_name, False)
         answer = native.get(
@@ -54,7 +57,7 @@ class ReadingRows(WritingRows):
             list(partition_names or []),
             level_of(kwargs),
         )
-        return Rows(answer)
+        return read(answer, kwargs)
 
     def query(
         self,
@@ -66,9 +69,11 @@ class ReadingRows(WritingRows):
         partition_names: list[str] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Reads rows by filter, or by primary key. Gives a list of dicts, which are made when they are looked at.
+        """Reads rows by filter, or by primary key. Gives a list of dicts.
 
-        ``limit``, ``offset``, ``filter_params``, ``consistency_level`` and ``order_by_fields`` are keyword arguments.
+        ``limit``, ``offset``, ``filter_params``, ``consistency_level`` and ``order_by_fields`` are keyword arguments. So is
+        ``lazy``: with ``lazy=True`` a dict is made when it is looked at, which is best for answers that are read as arrays
+        or tables; they are a ``Sequence`` then, and no list.
 
         >>> from milvus_connections import MilvusClient
         >>> client = MilvusClient("memory:query")
@@ -84,14 +89,20 @@ class ReadingRows(WritingRows):
                 message="Ambiguous parameter, either ids or filter should be specified, cannot support both."
             )
         named(collection_name=collection_name)
+        refuse(kwargs)
         level = level_of(kwargs)
-        if ids:
-            return self.get(collection_name, ids, output_fields, timeout, partition_names, **kwargs)
+        connection, options = self._connection(), self._options(timeout, kwargs)
+        if ids is not None:
+            keys = list(ids) if isinstance(ids, (list, tuple)) else [ids]
+            if not keys or not beyond_keys(kwargs):
+                return self.get(collection_name, keys, output_fields, timeout, partition_names, **kwargs)
+            schema = native.schema(connection, options, collection_name, False)
+            filter = keys_filter(schema.primary_key, keys)
         arguments = query_arguments(
             collection_name, filter, output_fields or ["*"], partition_names, level, kwargs
         )
-        answer = native.query(self._connection(), self._options(timeout, kwargs), arguments)
-        return Rows(answer)
+        answer = native.query(connection, options, arguments)
+        return read(answer, kwargs)
 
     def search(
         self,
@@ -127,10 +138,13 @@ class ReadingRows(WritingRows):
         dtype('float32')
 
         ``filter_params``, ``offset``, ``group_by_field``, ``group_size``, ``round_decimal`` and ``consistency_level`` are
-        keyword arguments; parameters of the index stand in ``search_params["params"]``.
+        keyword arguments; parameters of the index stand in ``search_params["params"]``. With ``lazy=True`` a hit is made
+        when it is looked at, which is best for hits that are read as arrays or tables.
         """
         checked("collection_name", collection_name, str)
         named(collection_name=collection_name)
+        if kwargs:
+            refuse(kwargs)
         if function_chains or highlighter or search_aggregation:
             beyond = {"function_chains": function_chains, "highlighter": highlighter}
             kwargs.update(beyond, search_aggregation=search_aggregation)
@@ -149,7 +163,7 @@ class ReadingRows(WritingRows):
             kwargs,
         )
         answer = native.search(self._connection(), self._options(timeout, kwargs), target, ann)
-        return SearchResult(answer, kwargs.get("round_decimal", -1))
+        return found(answer, kwargs)
 
     def hybrid_search(
         self,
@@ -176,6 +190,7 @@ class ReadingRows(WritingRows):
         """
         checked("collection_name", collection_name, str)
         named(collection_name=collection_name)
+        refuse(kwargs)
         target, searches, rank = hybrid_arguments(
             collection_name,
             reqs,
@@ -189,7 +204,7 @@ class ReadingRows(WritingRows):
         answer = native.hybrid_search(
             self._connection(), self._options(timeout, kwargs), target, searches, rank
         )
-        return SearchResult(answer, kwargs.get("round_decimal", -1))
+        return found(answer, kwargs)
 
     def query_iterator(
         self,
@@ -213,6 +228,7 @@ class ReadingRows(WritingRows):
         [[0, 1], [2, 3], [4]]
         """
         named(collection_name=collection_name)
+        refuse(kwargs)
         size = batch_of(batch_size)
         most = None if limit is None or limit == -1 else limit
         arguments = query_arguments(
@@ -254,6 +270,7 @@ class ReadingRows(WritingRows):
         [[0, 1], [2, 3], [4]]
         """
         named(collection_name=collection_name)
+        refuse(kwargs)
         size = batch_of(batch_size)
         if data is not None and hasattr(data, "__len__") and len(data) != 1:
             raise ParamError(message=f"a search iterates over the neighbours of one vector, and {len(data)} are given")

@@ -10,7 +10,7 @@ from ..field_ops import changes_of
 from ..preparation import prepared
 from ..requests import written
 from ..types import DataType, OmitZeroDict
-from .base import level_of, named
+from .base import level_of, named, refuse
 from .collections import Collections
 
 __all__ = ["WritingRows"]
@@ -46,6 +46,8 @@ class WritingRows(Collections):
         Raises ``DataNotMatchException`` with the row, the field and the rule, before anything is sent.
         """
         named(collection_name=collection_name)
+        if kwargs:
+            refuse(kwargs)
         if is_empty(data):
             return {"insert_count": 0, "ids": []}
         connection, options = self._connection(), self._options(timeout, kwargs)
@@ -80,6 +82,7 @@ class WritingRows(Collections):
         1
         """
         named(collection_name=collection_name)
+        refuse(kwargs)
         if is_empty(data):
             return {"upsert_count": 0, "ids": []}
         changes = changes_of(kwargs.get("field_ops"))
@@ -132,6 +135,7 @@ class WritingRows(Collections):
         1
         """
         named(collection_name=collection_name)
+        refuse(kwargs)
         keys = keys_of(kwargs.pop("pks", []), ids)
         if filter and keys:
             raise ParamError(
