@@ -1,7 +1,7 @@
 //! The data plane as Python calls it: one function for each operation, whose arguments Python has put into shape.
 //!
-//! Invariants: rows and vectors are read with the GIL held and in one go; after that a call needs nothing of Python's
-//! until its answer is there. What an answer holds stays where it was received; Python reads it there.
+//! Invariants: rows and vectors are read with the GIL held; after that a call needs nothing of Python's until its answer is
+//! there. What an answer holds stays where it was received; Python reads it there.
 
 #[macro_use]
 mod verb;
@@ -10,6 +10,7 @@ pub(crate) mod administration;
 mod array;
 mod cells;
 pub(crate) mod collection;
+mod detached;
 pub(crate) mod index;
 mod json;
 pub(crate) mod maintenance;

@@ -1,7 +1,8 @@
 //! The native module of the Python package: it names what Python sees, and nothing else.
 //!
-//! Invariants of all files here: while a call waits for the network or encodes, the GIL is released; a lock is taken only
-//! with the GIL held and given back before it is released, so that no child of a `fork` finds it taken.
+//! Invariants of all files here: while a call waits for the network, and while its messages are encoded and decoded, the GIL
+//! is released; what is Python's is read with it, and other threads get their turn in between (`data/rows.rs`). A lock is
+//! taken only with the GIL held and given back before it is released, so that no child of a `fork` finds it taken.
 
 mod awaitable;
 mod blocking;

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from conftest import real
 from milvus_connections import DataType, MilvusClient
 from milvus_connections.exceptions import DataNotMatchException, ParamError
 
@@ -34,22 +35,22 @@ def stored(client: MilvusClient, collection: str = "docs", field: str = "vector"
     return found.to_numpy(field)
 
 
-def forms(vectors: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """The same rows, in every form."""
-    ids = np.arange(len(vectors))
+def forms(vectors: np.ndarray[Any, Any], first: int = 0) -> dict[str, Any]:
+    """The same rows, in every form; ``first`` is the first key."""
+    ids = np.arange(len(vectors)) + first
     wide = np.zeros((len(vectors), DIM * 2), dtype=np.float32)
     wide[:, ::2] = vectors
     table = pa.table(
         {"id": ids, "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), DIM)}
     )
     return {
-        "lists": [{"id": n, "vector": vector.tolist()} for n, vector in enumerate(vectors)],
-        "tuples": [{"id": n, "vector": tuple(vector.tolist())} for n, vector in enumerate(vectors)],
-        "arrays": [{"id": n, "vector": vector} for n, vector in enumerate(vectors)],
-        "doubles": [{"id": n, "vector": vector.astype(np.float64)} for n, vector in enumerate(vectors)],
-        "numpy scalars": [{"id": np.int64(n), "vector": list(vector)} for n, vector in enumerate(vectors)],
-        "strided": [{"id": n, "vector": row[::2]} for n, row in enumerate(wide)],
-        "bytes": [{"id": n, "vector": vector.tobytes()} for n, vector in enumerate(vectors)],
+        "lists": [{"id": first + n, "vector": vector.tolist()} for n, vector in enumerate(vectors)],
+        "tuples": [{"id": first + n, "vector": tuple(vector.tolist())} for n, vector in enumerate(vectors)],
+        "arrays": [{"id": first + n, "vector": vector} for n, vector in enumerate(vectors)],
+        "doubles": [{"id": first + n, "vector": vector.astype(np.float64)} for n, vector in enumerate(vectors)],
+        "numpy scalars": [{"id": np.int64(first + n), "vector": list(vector)} for n, vector in enumerate(vectors)],
+        "strided": [{"id": first + n, "vector": row[::2]} for n, row in enumerate(wide)],
+        "bytes": [{"id": first + n, "vector": vector.tobytes()} for n, vector in enumerate(vectors)],
         "columns": {"id": ids, "vector": vectors},
         "columns of lists": {"id": ids.tolist(), "vector": vectors.tolist()},
         "columns of doubles": {"id": ids, "vector": vectors.astype(np.float64)},
@@ -217,3 +218,146 @@ def test_threads_insert_and_search_at_once(client: MilvusClient, vectors: np.nda
         thread.join()
     assert failures == []
     assert client.query("docs", filter="", output_fields=["count(*)"]) == [{"count(*)": 8 * ROWS}]
+
+
+@pytest.mark.parametrize("variable", ["MILVUS_TEST_PLAIN", "MILVUS_TEST_LITE"])
+def test_every_form_of_rows_reaches_a_server(variable: str) -> None:
+    name = f"forms_{uuid4().hex[:12]}"
+    with MilvusClient(f"http://{real(variable)}") as client:
+        client.create_collection(name, dimension=DIM, metric_type="L2", consistency_level="Strong")
+        try:
+            random = np.random.default_rng(8)
+            expected = {}
+            for place, form in enumerate(sorted(forms(np.zeros((1, DIM), dtype=np.float32)))):
+                first, vectors = place * ROWS, random.random((ROWS, DIM), dtype=np.float32)
+                client.insert(name, forms(vectors, first)[form])
+                expected.update(zip(range(first, first + ROWS), vectors))
+            found = client.query(name, filter="id >= 0", output_fields=["vector"], limit=len(expected) + 1)
+            assert sorted(row["id"] for row in found) == sorted(expected)
+            np.testing.assert_array_equal(found.to_numpy("vector"), [expected[row["id"]] for row in found])
+            # What is searched for comes in as many forms.
+            queries = random.random((3, DIM), dtype=np.float32)
+            wide = np.zeros((3, DIM * 2), dtype=np.float32)
+            wide[:, ::2] = queries
+            nearest = [hits.ids for hits in client.search(name, queries, limit=3)]
+            for data in (queries.tolist(), list(queries), queries.astype(np.float64), np.asfortranarray(queries), wide[:, ::2]):
+                assert [hits.ids for hits in client.search(name, data, limit=3)] == nearest
+        finally:
+            client.drop_collection(name)
+
+
+def test_binary_and_sparse_vectors_reach_a_server() -> None:
+    cases: list[tuple[str, DataType, str, str, dict[str, int], list[Any], list[Any]]] = [
+        (
+            "MILVUS_TEST_PLAIN",
+            DataType.BINARY_VECTOR,
+            "BIN_FLAT",
+            "HAMMING",
+            {"dim": 16},
+            [
+                [{"id": 0, "vector": b"\x01\x02"}, {"id": 1, "vector": np.array([3, 4], dtype=np.uint8)}],
+                {"id": [2, 3], "vector": np.array([[5, 6], [7, 8]], dtype=np.uint8)},
+                {"id": [4, 5], "vector": np.asfortranarray(np.array([[9, 10], [11, 12]], dtype=np.uint8))},
+            ],
+            [[bytes([2 * n + 1, 2 * n + 2])] for n in range(6)],
+        ),
+        (
+            "MILVUS_TEST_LITE",
+            DataType.SPARSE_FLOAT_VECTOR,
+            "SPARSE_INVERTED_INDEX",
+            "IP",
+            {},
+            [
+                [{"id": 0, "vector": {3: 0.5, 1: 1.0}}, {"id": 1, "vector": [(7, 0.25), (2, 4)]}],
+                {"id": [2, 3], "vector": [{9: 1.0}, {8: 2.0}]},
+            ],
+            [{1: 1.0, 3: 0.5}, {2: 4.0, 7: 0.25}, {9: 1.0}, {8: 2.0}],
+        ),
+    ]
+    for variable, data_type, index_type, metric, parameters, inserts, stored_vectors in cases:
+        name = f"kinds_{uuid4().hex[:12]}"
+        with MilvusClient(f"http://{real(variable)}") as client:
+            schema = client.create_schema()
+            schema.add_field("id", DataType.INT64, is_primary=True).add_field("vector", data_type, **parameters)
+            index = client.prepare_index_params("vector", index_type=index_type, metric_type=metric)
+            client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong")
+            try:
+                for data in inserts:
+                    client.insert(name, data)
+                found = client.query(name, filter="id >= 0", output_fields=["vector"], limit=100)
+                assert [row["vector"] for row in sorted(found, key=lambda row: row["id"])] == stored_vectors
+                query = stored_vectors[2][0] if data_type == DataType.BINARY_VECTOR else stored_vectors[2]
+                assert client.search(name, [query], anns_field="vector", limit=1)[0].ids == [2]
+            finally:
+                client.drop_collection(name)
+
+
+def test_other_threads_run_while_columns_are_checked(client: MilvusClient) -> None:
+    """Columns of numbers are checked without the GIL: others have it for most of a long insert, and of a long search."""
+    rows, dim = 20_000, 64
+    client.create_collection("wide", dimension=dim, metric_type="L2")
+    columns = {"id": np.arange(rows), "vector": np.random.default_rng(1).random((rows, dim), dtype=np.float32)}
+    turns = 0
+    done = threading.Event()
+
+    def count() -> None:
+        nonlocal turns
+        while not done.is_set():
+            turns += 1
+
+    def turns_of(call: Any) -> int:
+        before = turns
+        call()
+        return turns - before
+
+    other = threading.Thread(target=count)
+    other.start()
+    try:
+        assert turns_of(lambda: client.insert("wide", columns)) > 0
+        assert turns_of(lambda: client.search("wide", columns["vector"][:200], limit=10)) > 0
+    finally:
+        done.set()
+        other.join()
+
+
+def test_columns_that_are_checked_without_the_gil_are_checked_as_any_other(client: MilvusClient) -> None:
+    rows = 2_000
+    vectors = np.random.default_rng(1).random((rows, DIM), dtype=np.float32)
+
+    def columns(**more: Any) -> dict[str, Any]:
+        return {"id": np.arange(rows), "vector": vectors, **more}
+
+    schema = client.create_schema(enable_dynamic_field=True)
+    schema.add_field("id", DataType.INT64, is_primary=True).add_field("vector", DataType.FLOAT_VECTOR, dim=DIM)
+    schema.add_field("flag", DataType.BOOL).add_field("small", DataType.INT8).add_field("number", DataType.FLOAT)
+    schema.add_field("text", DataType.VARCHAR, max_length=9, nullable=True)
+    index = client.prepare_index_params("vector", index_type="FLAT", metric_type="L2")
+    client.create_collection("many", schema=schema, index_params=index, consistency_level="Strong")
+    good = columns(
+        flag=np.arange(rows) % 2 == 0,
+        small=(np.arange(rows) % 100).astype(np.int8),
+        number=np.arange(rows, dtype=np.float32) / 4,
+        text=[None if n % 3 == 0 else f"t{n}" for n in range(rows)],
+        free=[n if n % 2 else f"free {n}" for n in range(rows)],
+    )
+    for form in (good, {**good, "vector": np.asfortranarray(vectors)}, {**good, "vector": vectors.astype(np.float64)}):
+        assert client.upsert("many", form)["upsert_count"] == rows
+        found = client.query("many", filter="id >= 0", output_fields=["*"], limit=rows)
+        np.testing.assert_array_equal(found.to_numpy("vector"), vectors)
+        assert [row["text"] for row in found] == good["text"] and [row["free"] for row in found] == good["free"]
+        assert [(row["flag"], row["small"], row["number"]) for row in found[:3]] == [(True, 0, 0.0), (False, 1, 0.25), (True, 2, 0.5)]
+    # What is no number or text is read as before, and so is what is wrong.
+    odd = client.insert("many", {**good, "free": [{"n": n} for n in range(rows)]})
+    assert odd["insert_count"] == rows
+    broken = vectors.copy()
+    broken[1500, 3] = np.nan
+    for wrong, text in (
+        ({"vector": broken}, "row 1500, field `vector`: element 3 is NaN"),
+        ({"small": np.full(rows, 300)}, "row 0, field `small`"),
+        ({"text": ["x" * 10] * rows}, "row 0, field `text`"),
+        ({"id": [*range(rows - 1), "a"]}, f"row {rows - 1}, field `id`: expected Int64, found text"),
+        ({"vector": vectors[:, :4]}, "row 0, field `vector`: the vector has 4 dimensions"),
+        ({"flag": good["flag"][:-1]}, "must all be same length"),
+    ):
+        with pytest.raises(DataNotMatchException, match=text):
+            client.insert("many", {**good, **wrong})

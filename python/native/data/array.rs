@@ -5,6 +5,9 @@
 //! Invariants: an array is read with the GIL held, so that no Python code changes it meanwhile; a contiguous row is
 //! taken as one slice of bytes.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use milvus_client::schema::DataType;
 use milvus_client::{f32_of_bf16, f32_of_f16};
 use numpy::ndarray::{ArrayViewD, Axis};
@@ -180,34 +183,124 @@ pub(crate) struct Row<'a, 'py> {
 
 impl Serialize for Row<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let elements = self.array.elements;
-        let is_packed = elements.are_those_of(self.field);
-        macro_rules! values {
-            ($array:expr) => {{
+        macro_rules! vector {
+            ($kind:ident, $array:expr) => {{
                 let view = row_of($array, self.row);
-                match view.as_slice() {
-                    Some(slice) if is_packed => {
-                        serializer.serialize_bytes(bytemuck::cast_slice(slice))
-                    }
-                    _ => serializer.collect_seq(view.iter().copied()),
+                let numbers = match view.as_slice() {
+                    Some(slice) => Numbers::$kind(Cow::Borrowed(slice)),
+                    None => Numbers::$kind(view.iter().copied().collect()),
+                };
+                Vector {
+                    numbers: &numbers,
+                    range: 0..view.len(),
+                    elements: self.array.elements,
+                    field: self.field,
                 }
+                .serialize(serializer)
             }};
         }
         match &self.array.typed {
-            Typed::F32(array) => values!(array),
-            Typed::F64(array) => values!(array),
-            Typed::I8(array) => values!(array),
-            Typed::U8(array) => values!(array),
-            Typed::U16(_) if is_packed => {
-                serializer.serialize_bytes(&self.array.row_bytes(self.row))
-            }
-            Typed::U16(array) => {
-                let wide = if elements == Elements::Bfloat {
+            Typed::F32(array) => vector!(F32, array),
+            Typed::F64(array) => vector!(F64, array),
+            Typed::U16(array) => vector!(U16, array),
+            Typed::I8(array) => vector!(I8, array),
+            Typed::U8(array) => vector!(U8, array),
+        }
+    }
+}
+
+/// Elements of vectors, one after the other.
+enum Numbers<'a> {
+    F32(Cow<'a, [f32]>),
+    F64(Cow<'a, [f64]>),
+    /// The bits of half-precision numbers.
+    U16(Cow<'a, [u16]>),
+    I8(Cow<'a, [i8]>),
+    U8(Cow<'a, [u8]>),
+}
+
+/// Rows of an array, copied.
+pub(crate) struct Copied {
+    numbers: Numbers<'static>,
+    width: usize,
+    elements: Elements,
+}
+
+impl Copied {
+    /// A row, as the value of a field of this type.
+    pub(crate) fn row(&self, row: usize, field: DataType) -> impl Serialize + '_ {
+        Vector {
+            numbers: &self.numbers,
+            range: row * self.width..(row + 1) * self.width,
+            elements: self.elements,
+            field,
+        }
+    }
+}
+
+impl Array<'_> {
+    /// A copy of some rows of a matrix; fewer when it has fewer.
+    pub(crate) fn copied(&self, rows: Range<usize>) -> Copied {
+        macro_rules! copy {
+            ($kind:ident, $array:expr) => {{
+                let view = $array.as_array();
+                let end = rows.end.min(view.len_of(Axis(0)));
+                let part = view.slice_axis(Axis(0), (rows.start.min(end)..end).into());
+                let numbers = match part.as_slice() {
+                    Some(slice) => slice.to_vec(),
+                    None => part.iter().copied().collect(),
+                };
+                (Numbers::$kind(Cow::Owned(numbers)), view.len_of(Axis(1)))
+            }};
+        }
+        let (numbers, width) = match &self.typed {
+            Typed::F32(array) => copy!(F32, array),
+            Typed::F64(array) => copy!(F64, array),
+            Typed::U16(array) => copy!(U16, array),
+            Typed::I8(array) => copy!(I8, array),
+            Typed::U8(array) => copy!(U8, array),
+        };
+        Copied {
+            numbers,
+            width,
+            elements: self.elements,
+        }
+    }
+}
+
+/// One vector among numbers, as the value of a field.
+struct Vector<'a> {
+    numbers: &'a Numbers<'a>,
+    range: Range<usize>,
+    elements: Elements,
+    field: DataType,
+}
+
+impl Serialize for Vector<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_packed = self.elements.are_those_of(self.field);
+        macro_rules! values {
+            ($numbers:expr, $values:ident => $plain:expr) => {{
+                let $values = $numbers.get(self.range.clone()).unwrap_or_default();
+                if is_packed {
+                    serializer.serialize_bytes(bytemuck::cast_slice($values))
+                } else {
+                    serializer.collect_seq($plain)
+                }
+            }};
+        }
+        match self.numbers {
+            Numbers::F32(numbers) => values!(numbers, values => values),
+            Numbers::F64(numbers) => values!(numbers, values => values),
+            Numbers::I8(numbers) => values!(numbers, values => values),
+            Numbers::U8(numbers) => values!(numbers, values => values),
+            Numbers::U16(numbers) => {
+                let wide = if self.elements == Elements::Bfloat {
                     f32_of_bf16
                 } else {
                     f32_of_f16
                 };
-                serializer.collect_seq(row_of(array, self.row).iter().map(|bits| wide(*bits)))
+                values!(numbers, values => values.iter().map(|bits| wide(*bits)))
             }
         }
     }

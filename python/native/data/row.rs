@@ -29,7 +29,13 @@ impl<'c> Fields<'c> {
         }
     }
 
-    fn data_type(&self, name: &str) -> Option<DataType> {
+    /// Whether arrays may be among the objects.
+    pub(crate) fn has_numpy(&self) -> bool {
+        self.has_numpy
+    }
+
+    /// The type of a field; `None` for a dynamic one.
+    pub(crate) fn data_type(&self, name: &str) -> Option<DataType> {
         let field = self.collection.schema.field_named(name)?;
         (!field.is_dynamic).then_some(field.data_type)
     }

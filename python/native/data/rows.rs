@@ -1,6 +1,7 @@
 //! A collection's schema as Python keeps it for a write, and rows that were checked against it.
 //!
-//! Invariant: rows are read in one go with the GIL held; another thread gets its turn every few hundred rows.
+//! Invariant: rows are read with the GIL held, and another thread gets its turn every few hundred rows: columns of numbers
+//! are checked and encoded without the GIL, from a copy; anything else is checked while it is read.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +11,7 @@ use pyo3::types::{PyDict, PyList};
 use serde::Serialize;
 
 use super::array::numpy_is_imported;
+use super::detached::DetachedColumns;
 use super::row::{Columns, Fields, Row, is_columnar};
 use super::value::class;
 use super::verb::{Options, call};
@@ -121,6 +123,9 @@ impl Schema {
         let fields = Fields::new(&self.0, numpy_is_imported(py)?);
         if let Ok(dict) = data.cast::<PyDict>() {
             if table || is_columnar(dict, &fields) {
+                if let Some(prepared) = self.detached(py, dict, &fields, upsert)? {
+                    return Ok(prepared);
+                }
                 let columns = Columns::new(dict, &fields)?;
                 let rows = (0..columns.rows()).map(|row| {
                     let_others_run(py, row);
@@ -150,6 +155,30 @@ impl Schema {
             }
         });
         self.check(upsert, rows)
+    }
+
+    /// Columns that can be checked without the GIL; `None` for others.
+    fn detached(
+        &self,
+        py: Python<'_>,
+        given: &Bound<'_, PyDict>,
+        fields: &Fields<'_>,
+        upsert: Option<bool>,
+    ) -> Result<Option<PreparedRows>, Failure> {
+        if !fields.has_numpy() {
+            return Ok(None);
+        }
+        let Some(columns) = DetachedColumns::new(given, fields)? else {
+            return Ok(None);
+        };
+        py.detach(|| {
+            let mut rows = columns.rows();
+            let prepared = self.check(upsert, &mut rows);
+            if rows.is_odd() {
+                return Ok(None);
+            }
+            prepared.map(Some)
+        })
     }
 
     fn check<I>(&self, upsert: Option<bool>, rows: I) -> Result<PreparedRows, Failure>
