@@ -78,6 +78,19 @@ def test_a_child_of_a_child_connects_anew_too(registry: Connections, address: st
     assert in_child(lambda: in_child(lambda: handle.version(False))) == handle.version(False)
 
 
+def test_a_client_is_used_in_a_child_and_in_its_parent(stand_in: Any, tmp_path: Any) -> None:
+    with MilvusClient(f"http://{stand_in.address}") as client:
+        before = stand_in.calls("Connect")
+        assert in_child(lambda: str(client.list_databases())) == "['default', 'books']"
+        after = stand_in.calls("Connect")
+        assert after > before, "the child has dialed"
+        assert client.list_databases() == ["default", "books"]
+        assert stand_in.calls("Connect") == after, "the parent has not"
+        # To close it in the child leaves it open in the parent.
+        assert in_child(lambda: str(client.close())) == "None"
+        assert client.list_databases() == ["default", "books"] and stand_in.calls("Connect") == after
+
+
 def test_what_a_child_disconnects_stays_disconnected_in_it(registry: Connections, address: str) -> None:
     registry.connect("dev", address=address)
 
@@ -239,6 +252,28 @@ def test_multiprocessing(run_program: Any, address: str, method: str) -> None:
         """
     )
     assert done.stdout.split() == ["1", "True"], done.stderr
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_clients_in_the_processes_of_a_pool(run_program: Any, address: str, method: str) -> None:
+    done = run_program(
+        f"""
+        import multiprocessing, warnings
+        from milvus_connections import MilvusClient
+
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # Made at the import of the module, as programs do: a forked child inherits it, a spawned one makes its own.
+        client = MilvusClient("http://{address}")
+
+        def work(_):
+            return client.get_server_version()
+
+        if __name__ == "__main__":
+            with multiprocessing.get_context("{method}").Pool(2) as pool:
+                print(set(pool.map(work, range(4))) == {{work(0)}})
+        """
+    )
+    assert done.stdout.strip() == "True", done.stderr
 
 
 def test_an_exception_crosses_processes(registry: Connections, closed_address: str) -> None:
@@ -441,21 +476,23 @@ def test_the_interpreter_ends_with_open_connections_and_running_calls(
 # ---- Ctrl-C
 
 
-@pytest.mark.parametrize("call", ["version", "connect", "events"])
+@pytest.mark.parametrize("call", ["version", "connect", "events", "insert", "search"])
 def test_ctrl_c_ends_a_long_call(stand_in: Any, call: str, tmp_path: Any) -> None:
-    rpc = {"version": "GetVersion", "connect": "Connect", "events": None}[call]
+    rpcs = {"version": "GetVersion", "connect": "Connect", "events": None, "insert": "Insert", "search": "Search"}
+    rpc = rpcs[call]
     program = tmp_path / "program.py"
     program.write_text(
         textwrap.dedent(
             f"""
             import signal, sys
-            from milvus_connections import connections
+            from milvus_connections import MilvusClient, connections
 
             # A shell starts what runs in its background with the signal ignored.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             if "{call}" != "connect":
                 connections.connect("dev", address="{stand_in.address}")
             handle = "{call}" == "version" and connections._fetch_handler("dev")._connection
+            client = "{call}" in ("insert", "search") and MilvusClient(alias="dev")
             print("ready", flush=True)
             sys.stdin.readline()
             try:
@@ -463,6 +500,10 @@ def test_ctrl_c_ends_a_long_call(stand_in: Any, call: str, tmp_path: Any) -> Non
                     connections.connect("dev", address="{stand_in.address}", timeout=60)
                 elif handle:
                     handle.version(False)
+                elif "{call}" == "insert":
+                    client.insert("docs", [{{"id": 1, "vector": [0.5, 1.5]}}])
+                elif client:
+                    client.search("docs", [[0.5, 1.5]])
                 else:
                     print("waiting", flush=True)
                     list(connections.events())
