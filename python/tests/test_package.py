@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import statistics
 from pathlib import Path
 from typing import Any
 
 import milvus_connections
 
 
-def test_importing_is_quick_and_brings_nothing_heavy(run_program: Any) -> None:
+def test_importing_brings_nothing_heavy(run_program: Any) -> None:
     program = """
-        import sys, time
-        began = time.perf_counter()
+        import sys
+        before = set(sys.modules)
         import milvus_connections
         from milvus_connections import connections
-        took = time.perf_counter() - began
         heavy = {"numpy", "pandas", "grpc", "pyarrow", "google", "asyncio", "logging", "dotenv"} & set(sys.modules)
-        print(took * 1000, sorted(heavy))
+        ours = sorted(name for name in set(sys.modules) - before if name.startswith("milvus_connections"))
+        print(sorted(heavy), ours)
     """
-    told = [run_program(program).stdout.strip().split(" ", 1) for _ in range(5)]
-    assert {heavy for _, heavy in told} == {"[]"}
     # No time is asserted here, where other tests run at the same time; `cargo xtask bench python` measures it.
-    assert statistics.median(float(took) for took, _ in told) > 0
+    modules = [f"milvus_connections{name}" for name in ("", "._native", ".exceptions", ".observation", ".registry")]
+    assert run_program(program).stdout.strip() == f"[] {modules}"
+    # What is no part of a client's work is not loaded with it either.
+    client = """
+        import sys
+        from milvus_connections import MilvusClient
+        with MilvusClient("memory:") as client:
+            client.create_collection("docs", dimension=2)
+            client.insert("docs", [{"id": 1, "vector": [1.0, 2.0]}])
+            assert client.search("docs", [[1.0, 2.0]])[0][0]["id"] == 1
+        print(sorted({"numpy", "pandas", "grpc", "pyarrow", "google", "asyncio"} & set(sys.modules)))
+    """
+    assert run_program(client).stdout.strip() == "[]"
 
 
 def test_no_thread_is_started_before_a_call(run_program: Any) -> None:

@@ -242,12 +242,13 @@ class LazyHits(_QueryHits, _Lazy[Hit]):
         return list, (list(self),)
 
 
-class SearchResult(list[Any]):
-    """The hits of each query of a search."""
+class SearchResult(list[Hits]):
+    """The hits of each query of a search; ``LazyHits`` for a lazy one."""
 
     def __init__(self, answer: _native.SearchAnswer, round_decimal: int = -1, lazy: bool = False) -> None:
         if lazy:
-            list.__init__(self, [LazyHits(answer, query, round_decimal) for query in range(len(answer))])
+            lazily: list[Any] = [LazyHits(answer, query, round_decimal) for query in range(len(answer))]
+            list.__init__(self, lazily)
         else:
             made = answer.all_hits(Hit, round_decimal)
             list.__init__(self, [Hits(hits, answer, query, round_decimal) for query, hits in enumerate(made)])
@@ -299,35 +300,40 @@ class SearchResult(list[Any]):
 class _QueryRows:
     """What the rows of a query know beyond the rows themselves."""
 
-    _answer: _native.QueryAnswer
+    # None: nothing was asked for.
+    _answer: _native.QueryAnswer | None
 
-    def _of(self, answer: _native.QueryAnswer) -> None:
+    def _of(self, answer: _native.QueryAnswer | None) -> None:
         self._answer = answer
-        self.extra = OmitZeroDict(cost=answer.cost, iterator_session_ts=answer.session_timestamp)
+        self.extra = OmitZeroDict()
+        if answer is not None:
+            self.extra.update(cost=answer.cost, iterator_session_ts=answer.session_timestamp)
 
     def to_numpy(self, field: str) -> numpy.ndarray[Any, Any]:
         """The values of a field; numbers and vectors without a copy, read-only.
 
         A field of another kind, or with rows that have no value, is an array of objects.
         """
-        return _array(field, self._answer.memory(field), self._answer.values(field))
+        answer = self._answer
+        return _array(field, answer and answer.memory(field), answer.values(field) if answer is not None else None)
+
+    def _columns(self) -> dict[str, _Kind]:
+        return {} if self._answer is None else _described(self._answer.columns(), "")
 
     def to_arrow(self) -> pyarrow.Table:
         """The rows as a table; dynamic fields as JSON in ``$meta``."""
         import pyarrow
 
-        columns = _described(self._answer.columns(), "")
-        return pyarrow.table({name: _arrow(name, kind, self) for name, kind in columns.items()})
+        return pyarrow.table({name: _arrow(name, kind, self) for name, kind in self._columns().items()})
 
     def to_pandas(self) -> pandas.DataFrame:
         """The rows as a frame; a vector is an array in its cell."""
         import pandas
 
-        columns = _described(self._answer.columns(), "")
-        return pandas.DataFrame({name: _cells(self.to_numpy(name)) for name in columns})
+        return pandas.DataFrame({name: _cells(self.to_numpy(name)) for name in self._columns()})
 
     def _values(self, name: str) -> list[Any]:
-        return self._answer.values(name) or []
+        return (self._answer is not None and self._answer.values(name)) or []
 
     def __str__(self) -> str:
         rows: Any = self
@@ -338,8 +344,8 @@ class _QueryRows:
 class Rows(_QueryRows, list[dict[str, Any]]):
     """The rows of a query."""
 
-    def __init__(self, answer: _native.QueryAnswer) -> None:
-        list.__init__(self, answer.rows(0, len(answer)))
+    def __init__(self, answer: _native.QueryAnswer | None) -> None:
+        list.__init__(self, [] if answer is None else answer.rows(0, len(answer)))
         self._of(answer)
 
     def materialize(self) -> Rows:
@@ -356,14 +362,14 @@ class Rows(_QueryRows, list[dict[str, Any]]):
 class LazyRows(_QueryRows, _Lazy[dict[str, Any]]):
     """The rows of a query: no list, its rows are made when they are looked at."""
 
-    def __init__(self, answer: _native.QueryAnswer) -> None:
+    def __init__(self, answer: _native.QueryAnswer | None) -> None:
         self._of(answer)
 
     def __len__(self) -> int:
-        return len(self._answer)
+        return 0 if self._answer is None else len(self._answer)
 
     def _make(self, start: int, end: int) -> list[dict[str, Any]]:
-        return self._answer.rows(start, end)
+        return [] if self._answer is None else self._answer.rows(start, end)
 
     __repr__ = _QueryRows.__str__
 
@@ -376,8 +382,8 @@ def found(answer: _native.SearchAnswer, kwargs: dict[str, Any]) -> SearchResult:
     return SearchResult(answer, kwargs.get("round_decimal", -1), bool(kwargs.get("lazy", False)))
 
 
-def read(answer: _native.QueryAnswer, kwargs: dict[str, Any]) -> Any:
-    """What a query gives."""
+def read(answer: _native.QueryAnswer | None, kwargs: dict[str, Any]) -> Any:
+    """What a query gives: ``Rows``, or ``LazyRows``."""
     return LazyRows(answer) if kwargs.get("lazy", False) else Rows(answer)
 
 

@@ -17,7 +17,7 @@ use crate::project;
 
 /// PyMilvus for the tests side by side, a program that uses it, and the tools. Its oldest supported Python decides the versions.
 const TOOLS: Requirements = Requirements::new(
-    "python-package-2",
+    "python-package-3",
     &[
         "pymilvus==3.0.2",
         "pytest==8.4.2",
@@ -25,6 +25,7 @@ const TOOLS: Requirements = Requirements::new(
         "pandas>=1.4",
         "pyarrow>=10",
         "langchain-milvus==0.4.0; python_version >= '3.10'",
+        "orjson>=3",
     ],
 );
 
@@ -70,23 +71,27 @@ pub(super) fn tests(variables: &[(&'static str, OsString)]) -> anyhow::Result<Co
     Ok(counts)
 }
 
-/// mypy over the package and its tests, and the stubs of the native module against the module.
+/// mypy over the package and a program that uses it, and the stubs of the native module against the module.
 pub(super) fn types() -> anyhow::Result<Counts> {
     let python = install()?;
     let folder = project::root().join("python");
     let cache = project::target().join("python/mypy");
-    let mypy = run_checked(
-        command(&python, &folder)
-            .args([
-                "-m",
-                "mypy",
-                "--config-file",
-                "pyproject.toml",
-                "--cache-dir",
-            ])
-            .arg(&cache)
-            .args(["-p", "milvus_connections"]),
-    )?;
+    let mypy = |checked: &[&str]| {
+        run_checked(
+            command(&python, &folder)
+                .args([
+                    "-m",
+                    "mypy",
+                    "--config-file",
+                    "pyproject.toml",
+                    "--cache-dir",
+                ])
+                .arg(&cache)
+                .args(checked),
+        )
+    };
+    let package = mypy(&["-p", "milvus_connections"])?;
+    let use_of_it = mypy(&["tests/test_typed_use.py"])?;
     let stubs = run_checked(command(&python, &folder).args([
         "-m",
         "mypy.stubtest",
@@ -94,7 +99,7 @@ pub(super) fn types() -> anyhow::Result<Counts> {
         "pyproject.toml",
         "milvus_connections._native",
     ]))?;
-    Ok(mypy + stubs)
+    Ok(package + use_of_it + stubs)
 }
 
 /// The environment with the package in it, as the sources are now. Cargo knows what of it is still up to date.

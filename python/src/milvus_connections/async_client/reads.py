@@ -11,7 +11,7 @@ from ..exceptions import ParamError
 from ..functions import Function, FunctionScore
 from ..ranking import AnnSearchRequest, BaseRanker
 from ..requests import beyond_keys, hybrid_arguments, keys_filter, query_arguments, search_arguments
-from ..results import SearchResult, found, read
+from ..results import Rows, SearchResult, found, read
 from ..client.base import checked, level_of, named, refuse
 from .iterators import QueryIterator, SearchIterator
 from ..client.rows import has_text_keys
@@ -31,14 +31,14 @@ class ReadingRows(WritingRows):
         timeout: float | None = None,
         partition_names: list[str] | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> Rows:
         """Reads rows by primary key, any number of them. Keys without a row are left out.
         """
         named(collection_name=collection_name)
         refuse(kwargs)
         keys = list(ids) if isinstance(ids, (list, tuple)) else [ids]
         if not keys:
-            return []
+            return read(None, kwargs)
         if beyond_keys(kwargs):
             return await self.query(collection_name, "", output_fields, timeout, keys, partition_names, **kwargs)
         connection, options = await self._connection(), self._options(timeout, kwargs)
@@ -64,7 +64,7 @@ class ReadingRows(WritingRows):
         ids: list[Any] | str | int | None = None,
         partition_names: list[str] | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> Rows:
         """Reads rows by filter, or by primary key. Gives a list of dicts.
 
         ``limit``, ``offset``, ``filter_params``, ``consistency_level`` and ``order_by_fields`` are keyword arguments. So is

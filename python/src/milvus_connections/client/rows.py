@@ -29,7 +29,7 @@ class WritingRows(Collections):
         timeout: float | None = None,
         partition_name: str | None = "",
         **kwargs: Any,
-    ) -> Any:
+    ) -> dict[str, Any]:
         """Inserts rows: a dict, a list of dicts, a dict of columns, an Arrow table or a pandas frame.
 
         A dict of columns has lists or numpy arrays as values, a two-dimensional array for a vector field. Vectors in
@@ -70,7 +70,7 @@ class WritingRows(Collections):
         timeout: float | None = None,
         partition_name: str | None = "",
         **kwargs: Any,
-    ) -> Any:
+    ) -> dict[str, Any]:
         """Inserts rows or replaces those with the same primary key. Takes rows as ``insert`` does.
 
         ``partial_update=True`` keeps the fields that a row does not give; ``field_ops`` says how fields change.
@@ -124,8 +124,8 @@ class WritingRows(Collections):
         filter: str | None = None,
         partition_name: str | None = None,
         **kwargs: Any,
-    ) -> Any:
-        """Deletes rows by primary key or by filter. Gives their number; from some old servers, their primary keys.
+    ) -> dict[str, Any]:
+        """Deletes rows by primary key or by filter. Gives their number; some old servers give a list of their primary keys.
 
         >>> from milvus_connections import MilvusClient
         >>> client = MilvusClient("memory:delete")
