@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import inspect
+import textwrap
 import threading
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Awaitable, Callable
 from uuid import uuid4
@@ -168,3 +170,25 @@ def test_cancelling_a_task_cancels_its_call(stand_in: Any, verb: str) -> None:
             assert await client.list_databases() == ["default", "books"]
 
     asyncio.run(cancel())
+
+
+EXAMPLES = {
+    verb: method.__doc__.split("Example::\n\n", 1)[1]
+    for verb, method in inspect.getmembers(AsyncMilvusClient, inspect.isfunction)
+    if "Example::" in (method.__doc__ or "")
+}
+
+
+def test_most_awaited_verbs_have_an_example() -> None:
+    assert len(EXAMPLES) > 45
+
+
+@pytest.mark.parametrize("verb", EXAMPLES)
+def test_the_example_of_an_awaited_verb_runs(verb: str) -> None:
+    lines = EXAMPLES[verb].splitlines()
+    indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
+    # What stands behind the example is indented less.
+    body = textwrap.dedent("\n".join(takewhile(lambda line: line.startswith(indent), lines)))
+    found: dict[str, Any] = {}
+    exec(f"async def example():\n{textwrap.indent(body, '    ')}", found)  # noqa: S102
+    asyncio.run(found["example"]())

@@ -5,6 +5,7 @@ There is one source for both clients. Run this after changing `client`; a test c
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -91,22 +92,52 @@ OTHERWISE = {
 }
 
 
-def without_examples(text: str) -> str:
-    """Examples of the synchronous client are no examples of this one."""
-    lines: list[str] = []
-    in_example = False
-    for line in text.split("\n"):
+# Of a client, and not awaited.
+ASKS_NOBODY = {"create_schema", "create_field_schema", "create_struct_field_schema", "prepare_index_params", "get_server_type"}
+
+
+class Awaiting(ast.NodeTransformer):
+    """Awaits what an example asks of its client."""
+
+    def visit_Call(self, call: ast.Call) -> ast.AST:
+        self.generic_visit(call)
+        of = call.func
+        is_client = isinstance(of, ast.Attribute) and isinstance(of.value, ast.Name) and of.value.id == "client"
+        return ast.Await(call) if is_client and of.attr not in ASKS_NOBODY else call
+
+
+def awaited_example(lines: list[str]) -> list[str]:
+    """An example of the synchronous client as one of this one; its results stand behind it."""
+    indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
+    if any("_iterator" in line for line in lines):
+        return []
+    made = [f"{indent}Example::", ""]
+    for line in lines:
         stripped = line.strip()
-        if stripped.startswith(">>>"):
-            in_example = True
-        elif in_example and (not stripped or stripped.startswith('"""')):
-            in_example = False
-            if lines and not lines[-1].strip() and not stripped:
-                continue
-            if stripped.startswith('"""') and lines and not lines[-1].strip():
+        if not stripped.startswith(">>> "):
+            made.append(f"{indent}    # {stripped}")
+            continue
+        tree = Awaiting().visit(ast.parse(stripped[4:].replace("MilvusClient", "AsyncMilvusClient")))
+        made.append(f"{indent}    {ast.unparse(ast.fix_missing_locations(tree))}")
+    return made
+
+
+def with_awaited_examples(text: str) -> str:
+    """The text of a module, its examples awaited."""
+    lines: list[str] = []
+    example: list[str] = []
+    for line in [*text.split("\n")]:
+        stripped = line.strip()
+        if stripped.startswith(">>>") or (example and stripped and not stripped.startswith('"""')):
+            example.append(line)
+            continue
+        if example:
+            made = awaited_example(example)
+            lines += made
+            example = []
+            if not made and lines and not lines[-1].strip():
                 lines.pop()
-        if not in_example:
-            lines.append(line)
+        lines.append(line)
     return "\n".join(lines)
 
 
@@ -114,7 +145,7 @@ def awaited(module: str, text: str) -> str:
     """The text of a module with its calls awaited."""
     body, functions = re.split(r"\n\n\n(?=def )", text, maxsplit=1) if "\n\n\ndef " in text else (text, "")
     functions_beside = re.findall(r"^def (\w+)\(", functions, re.MULTILINE)
-    text = without_examples(body.rstrip("\n") + "\n")
+    text = with_awaited_examples(body.rstrip("\n") + "\n")
     # Functions beside the class stay where they are.
     text = re.sub(r"from \.base import", "from ..client.base import", text)
     text = re.sub(

@@ -17,7 +17,7 @@ use crate::project;
 
 /// PyMilvus for the tests side by side, a program that uses it, and the tools. Its oldest supported Python decides the versions.
 const TOOLS: Requirements = Requirements::new(
-    "python-package-3",
+    "python-package-2",
     &[
         "pymilvus==3.0.2",
         "pytest==8.4.2",
@@ -25,7 +25,6 @@ const TOOLS: Requirements = Requirements::new(
         "pandas>=1.4",
         "pyarrow>=10",
         "langchain-milvus==0.4.0; python_version >= '3.10'",
-        "orjson>=3",
     ],
 );
 

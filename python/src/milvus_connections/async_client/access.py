@@ -24,7 +24,16 @@ class Access(Namespaces):
         description: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Creates a user."""
+        """Creates a user.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-create_user')
+            await client.create_user('reader', 'secret-1')
+            'reader' in await client.list_users()
+            # True
+        """
         if description:
             not_there("the description of a user", "leave it out")
         await native.create_user(await self._connection(), self._options(timeout, kwargs), user_name, password)
@@ -55,7 +64,15 @@ class Access(Namespaces):
         )
 
     async def list_users(self, timeout: float | None = None, **kwargs: Any) -> list[str]:
-        """The names of all users."""
+        """The names of all users.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-list_users')
+            await client.list_users()
+            # ['root']
+        """
         return await native.list_users(await self._connection(), self._options(timeout, kwargs))
 
     async def describe_user(self, user_name: str, timeout: float | None = None, **kwargs: Any) -> dict[str, Any]:
@@ -79,7 +96,16 @@ class Access(Namespaces):
     async def create_role(
         self, role_name: str, timeout: float | None = None, description: str = "", **kwargs: Any
     ) -> None:
-        """Creates a role."""
+        """Creates a role.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-create_role')
+            await client.create_role('readers')
+            'readers' in await client.list_roles()
+            # True
+        """
         await native.create_role(await self._connection(), self._options(timeout, kwargs), role_name, description)
 
     async def alter_role(

@@ -39,6 +39,14 @@ class Collections(Indexes):
 
         With ``index_params`` a collection of a schema is indexed and loaded too.
 
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:create_collection')
+            await client.create_collection('docs', dimension=4)
+            await client.has_collection('docs')
+            # True
+
         ``consistency_level``, ``num_shards``, ``num_partitions`` and ``properties`` are keyword arguments.
         """
         if schema is None:
@@ -67,18 +75,44 @@ class Collections(Indexes):
             await self.load_collection(collection_name, timeout=timeout)
 
     async def has_collection(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> bool:
-        """Whether there is a collection (or an alias) of this name."""
+        """Whether there is a collection (or an alias) of this name.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-has_collection')
+            await client.create_collection('docs', dimension=2)
+            (await client.has_collection('docs'), await client.has_collection('books'))
+            # (True, False)
+        """
         named(collection_name=collection_name)
         return await native.has_collection(await self._connection(), self._options(timeout, kwargs), collection_name)
 
     async def list_collections(self, timeout: float | None = None, **kwargs: Any) -> list[str]:
-        """The names of all collections of the database."""
+        """The names of all collections of the database.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-list_collections')
+            await client.create_collection('docs', dimension=2)
+            await client.list_collections()
+            # ['docs']
+        """
         return await native.list_collections(await self._connection(), self._options(timeout, kwargs))
 
     async def describe_collection(
         self, collection_name: str, timeout: float | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         """What a collection is made of.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:describe_collection')
+            await client.create_collection('docs', dimension=4)
+            [field['name'] for field in (await client.describe_collection('docs'))['fields']]
+            # ['id', 'vector']
         """
         named(collection_name=collection_name)
         described = await native.describe_collection(
@@ -87,12 +121,33 @@ class Collections(Indexes):
         return collection_of(described)
 
     async def drop_collection(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> None:
-        """Drops a collection. One that is not there is no error."""
+        """Drops a collection. One that is not there is no error.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-drop_collection')
+            await client.create_collection('docs', dimension=2)
+            await client.drop_collection('docs')
+            await client.list_collections()
+            # []
+        """
         named(collection_name=collection_name)
         await native.drop_collection(await self._connection(), self._options(timeout, kwargs), collection_name)
 
     async def truncate_collection(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> None:
-        """Drops all rows of a collection and keeps everything else."""
+        """Drops all rows of a collection and keeps everything else.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-truncate_collection')
+            await client.create_collection('docs', dimension=2)
+            _ = await client.insert('docs', [{'id': 1, 'vector': [0.1, 0.2]}])
+            await client.truncate_collection('docs')
+            (await client.query('docs', filter='', output_fields=['count(*)'], consistency_level='Strong'))[0]
+            # {'count(*)': 0}
+        """
         named(collection_name=collection_name)
         await native.truncate_collection(await self._connection(), self._options(timeout, kwargs), collection_name)
 
@@ -104,7 +159,17 @@ class Collections(Indexes):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Renames a collection, into the database ``target_db`` if it is given."""
+        """Renames a collection, into the database ``target_db`` if it is given.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-rename_collection')
+            await client.create_collection('docs', dimension=2)
+            await client.rename_collection('docs', 'books')
+            await client.list_collections()
+            # ['books']
+        """
         named(collection_name=new_name)
         named(collection_name=old_name)
         await native.rename_collection(
@@ -114,7 +179,17 @@ class Collections(Indexes):
     async def get_collection_stats(
         self, collection_name: str, timeout: float | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Statistics of a collection: ``row_count``, as the server counts it."""
+        """Statistics of a collection: ``row_count``, as the server counts it.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-get_collection_stats')
+            await client.create_collection('docs', dimension=2)
+            _ = await client.insert('docs', [{'id': 1, 'vector': [0.1, 0.2]}])
+            (await client.get_collection_stats('docs'))['row_count']
+            # 1
+        """
         named(collection_name=collection_name)
         found = await native.collection_statistics(await self._connection(), self._options(timeout, kwargs), collection_name)
         return statistics(found)
@@ -122,7 +197,17 @@ class Collections(Indexes):
     async def alter_collection_properties(
         self, collection_name: str, properties: dict[str, Any], timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Sets properties of a collection, such as ``collection.ttl.seconds``."""
+        """Sets properties of a collection, such as ``collection.ttl.seconds``.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-alter_collection_properties')
+            await client.create_collection('docs', dimension=2)
+            await client.alter_collection_properties('docs', {'collection.ttl.seconds': 60})
+            (await client.describe_collection('docs'))['properties']['collection.ttl.seconds']
+            # '60'
+        """
         await native.alter_collection_properties(
             await self._connection(), self._options(timeout, kwargs), collection_name, properties
         )
@@ -130,7 +215,18 @@ class Collections(Indexes):
     async def drop_collection_properties(
         self, collection_name: str, property_keys: list[str], timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Takes properties of a collection back to their defaults."""
+        """Takes properties of a collection back to their defaults.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-drop_collection_properties')
+            await client.create_collection('docs', dimension=2)
+            await client.alter_collection_properties('docs', {'collection.ttl.seconds': 60})
+            await client.drop_collection_properties('docs', ['collection.ttl.seconds'])
+            'collection.ttl.seconds' in (await client.describe_collection('docs'))['properties']
+            # False
+        """
         keys = texts_of("property_keys", property_keys)
         await native.drop_collection_properties(
             await self._connection(), self._options(timeout, kwargs), collection_name, keys
@@ -158,7 +254,17 @@ class Collections(Indexes):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Adds a nullable field to a collection that has rows."""
+        """Adds a nullable field to a collection that has rows.
+
+        Example::
+
+            from milvus_connections import DataType, AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-add_collection_field')
+            await client.create_collection('docs', dimension=2)
+            await client.add_collection_field('docs', 'title', DataType.VARCHAR, max_length=100, nullable=True)
+            [field['name'] for field in (await client.describe_collection('docs'))['fields']]
+            # ['id', 'vector', 'title']
+        """
         field = self.create_field_schema(field_name, data_type, desc, **kwargs)
         await native.add_collection_field(
             await self._connection(), self._options(timeout, kwargs), collection_name, field._native()
@@ -169,6 +275,16 @@ class Collections(Indexes):
 
         ``replica_number``, ``resource_groups``, ``load_fields``, ``skip_load_dynamic_field`` and ``priority`` are keyword
         arguments; ``refresh=True`` is ``refresh_load``.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-load_collection')
+            await client.create_collection('docs', dimension=2)
+            await client.release_collection('docs')
+            await client.load_collection('docs')
+            (await client.get_load_state('docs'))['state']
+            # <LoadState: Loaded>
         """
         named(collection_name=collection_name)
         if refreshes(kwargs):
@@ -185,7 +301,15 @@ class Collections(Indexes):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Loads what has come to a loaded collection since, and waits for it."""
+        """Loads what has come to a loaded collection since, and waits for it.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-refresh_load')
+            await client.create_collection('docs', dimension=2)
+            await client.refresh_load('docs')
+        """
         named(collection_name=collection_name)
         if partition_names:
             raise ParamError(message="the load of some partitions can't be refreshed; leave `partition_names` out")
@@ -194,7 +318,17 @@ class Collections(Indexes):
         )
 
     async def release_collection(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> None:
-        """Releases a collection from memory."""
+        """Releases a collection from memory.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-release_collection')
+            await client.create_collection('docs', dimension=2)
+            await client.release_collection('docs')
+            (await client.get_load_state('docs'))['state']
+            # <LoadState: NotLoad>
+        """
         named(collection_name=collection_name)
         await native.release_collection(await self._connection(), self._options(timeout, kwargs), collection_name)
 
@@ -206,6 +340,14 @@ class Collections(Indexes):
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Whether a collection (or some of its partitions) is loaded; while it loads, also the ``progress`` in percent.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:get_load_state')
+            await client.create_collection('docs', dimension=4)
+            await client.get_load_state('docs')
+            # {'state': <LoadState: Loaded>}
         """
         named(collection_name=collection_name)
         partitions = texts_of("partition_names", partition_names)

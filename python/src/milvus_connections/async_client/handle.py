@@ -31,7 +31,14 @@ class Handle(ClientBase):
         return self._opened(self._in_database(connections._registry.get(self._alias)))
 
     async def close(self) -> None:
-        """Closes the client's connection after its calls in flight. An alias's connection stays, it is the registry's."""
+        """Closes the client's connection after its calls in flight. An alias's connection stays, it is the registry's.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-close')
+            await client.close()
+        """
         connection, self._native = self._native, None
         self._closed = True
         if connection is not None and self._alias is None:

@@ -21,7 +21,19 @@ class Indexes(Handle):
     async def create_index(
         self, collection_name: str, index_params: IndexParams, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Creates indexes and, unless ``sync=False`` is given, waits until they are built."""
+        """Creates indexes and, unless ``sync=False`` is given, waits until they are built.
+
+        Example::
+
+            from milvus_connections import DataType, AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-create_index')
+            schema = client.create_schema()
+            _ = schema.add_field('id', DataType.INT64, is_primary=True).add_field('vector', DataType.FLOAT_VECTOR, dim=2)
+            await client.create_collection('docs', schema=schema)
+            await client.create_index('docs', client.prepare_index_params('vector', index_type='HNSW', metric_type='COSINE'))
+            await client.list_indexes('docs')
+            # ['vector']
+        """
         checked("collection_name", collection_name, str)
         checked("index_params", index_params, IndexParams)
         if not index_params:
@@ -39,7 +51,16 @@ class Indexes(Handle):
             )
 
     async def list_indexes(self, collection_name: str, field_name: str | None = "", **kwargs: Any) -> list[str]:
-        """The names of the indexes of a collection, or of those on one field."""
+        """The names of the indexes of a collection, or of those on one field.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-list_indexes')
+            await client.create_collection('docs', dimension=2)
+            await client.list_indexes('docs')
+            # ['vector']
+        """
         named(collection_name=collection_name)
         found = await native.list_indexes(
             await self._connection(), self._options(kwargs.pop("timeout", None), kwargs), collection_name
@@ -50,6 +71,14 @@ class Indexes(Handle):
         self, collection_name: str, index_name: str, timeout: float | None = None, **kwargs: Any
     ) -> dict[str, Any] | None:
         """Type, metric, parameters and state of an index; ``None`` when there is none.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:describe_index')
+            await client.create_collection('docs', dimension=4)
+            (await client.describe_index('docs', 'vector'))['metric_type']
+            # 'COSINE'
         """
         named(collection_name=collection_name)
         found = await native.describe_index(
@@ -64,7 +93,18 @@ class Indexes(Handle):
     async def drop_index(
         self, collection_name: str, index_name: str, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Drops an index; the collection must be released before."""
+        """Drops an index; the collection must be released before.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-drop_index')
+            await client.create_collection('docs', dimension=2)
+            await client.release_collection('docs')
+            await client.drop_index('docs', 'vector')
+            await client.list_indexes('docs')
+            # []
+        """
         named(collection_name=collection_name)
         await native.drop_index(await self._connection(), self._options(timeout, kwargs), collection_name, index_name)
 

@@ -29,14 +29,30 @@ class Maintenance(Access):
     """Verbs on what is stored, and on the server."""
 
     async def flush(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> None:
-        """Seals what was written to a collection and waits until it is on storage."""
+        """Seals what was written to a collection and waits until it is on storage.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-flush')
+            await client.create_collection('docs', dimension=2)
+            _ = await client.insert('docs', [{'id': 1, 'vector': [0.1, 0.2]}])
+            await client.flush('docs')
+        """
         checked("collection_name", collection_name, str)
         named(collection_name=collection_name)
         wait = not kwargs.get("_async", False)
         await native.flush(await self._connection(), self._options(timeout, kwargs), collection_name, wait)
 
     async def flush_all(self, timeout: float | None = None, **kwargs: Any) -> None:
-        """Seals what was written to all collections and waits until it is on storage."""
+        """Seals what was written to all collections and waits until it is on storage.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-flush_all')
+            await client.flush_all()
+        """
         await native.flush_all(await self._connection(), self._options(timeout, kwargs), kwargs.get("db") or None)
 
     async def compact(
@@ -49,7 +65,17 @@ class Maintenance(Access):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> int:
-        """Starts a compaction; gives its number, for ``get_compaction_state``."""
+        """Starts a compaction; gives its number, for ``get_compaction_state``.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-compact')
+            await client.create_collection('docs', dimension=2)
+            _ = await client.insert('docs', [{'id': 1, 'vector': [0.1, 0.2]}])
+            isinstance(await client.compact('docs'), int)
+            # True
+        """
         named(collection_name=collection_name)
         size = None if target_size is None else bytes_of(target_size, target_size_unit)
         return await native.compact(
@@ -62,7 +88,16 @@ class Maintenance(Access):
         )
 
     async def get_compaction_state(self, job_id: int, timeout: float | None = None, **kwargs: Any) -> str:
-        """``"Executing"``, ``"Completed"``, or ``"UndefiedState"``, which PyMilvus spells so."""
+        """``"Executing"``, ``"Completed"``, or ``"UndefiedState"``, which PyMilvus spells so.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-get_compaction_state')
+            await client.create_collection('docs', dimension=2)
+            await client.get_compaction_state(await client.compact('docs')) in ('Executing', 'Completed')
+            # True
+        """
         state = await native.compaction_state(await self._connection(), self._options(timeout, kwargs), job_id)
         known = state in (CompactionState.Executing, CompactionState.Completed)
         return CompactionState(state if known else 0).name
@@ -81,7 +116,18 @@ class Maintenance(Access):
         states: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> list[SegmentInfo]:
-        """A collection's segments on storage; only those in ``states`` of ``segments.SegmentState``, if they are given."""
+        """A collection's segments on storage; only those in ``states`` of ``segments.SegmentState``, if they are given.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-list_persistent_segments')
+            await client.create_collection('docs', dimension=2)
+            _ = await client.insert('docs', [{'id': 1, 'vector': [0.1, 0.2]}])
+            await client.flush('docs')
+            [segment.num_rows for segment in await client.list_persistent_segments('docs')]
+            # [1]
+        """
         from ..segments import stored
 
         named(collection_name=collection_name)
@@ -117,7 +163,15 @@ class Maintenance(Access):
     async def get_server_version(
         self, timeout: float | None = None, detail: bool = False, **kwargs: Any
     ) -> str | dict[str, Any]:
-        """The version of the server; with ``detail`` also how it was built."""
+        """The version of the server; with ``detail`` also how it was built.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-get_server_version')
+            await client.get_server_version() != ''
+            # True
+        """
         connection, options = await self._connection(), self._options(timeout, kwargs)
         if not detail:
             version: str = await native.server_version(connection, options)
@@ -129,7 +183,16 @@ class Maintenance(Access):
     async def describe_replica(
         self, collection_name: str, timeout: float | None = None, **kwargs: Any
     ) -> list[ReplicaInfo]:
-        """The copies of a collection that are in memory."""
+        """The copies of a collection that are in memory.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-describe_replica')
+            await client.create_collection('docs', dimension=2)
+            len(await client.describe_replica('docs'))
+            # 1
+        """
         named(collection_name=collection_name)
         found = await native.describe_replica(await self._connection(), self._options(timeout, kwargs), collection_name)
         return [

@@ -21,7 +21,17 @@ class Namespaces(ReadingRows):
     async def create_partition(
         self, collection_name: str, partition_name: str, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Creates a partition."""
+        """Creates a partition.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-create_partition')
+            await client.create_collection('docs', dimension=2)
+            await client.create_partition('docs', 'old')
+            await client.list_partitions('docs')
+            # ['_default', 'old']
+        """
         named(collection_name=collection_name, partition_name=partition_name)
         await native.create_partition(
             await self._connection(), self._options(timeout, kwargs), collection_name, partition_name
@@ -30,7 +40,19 @@ class Namespaces(ReadingRows):
     async def drop_partition(
         self, collection_name: str, partition_name: str, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Drops a partition with its rows; it must be released before."""
+        """Drops a partition with its rows; it must be released before.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-drop_partition')
+            await client.create_collection('docs', dimension=2)
+            await client.create_partition('docs', 'old')
+            await client.release_partitions('docs', ['old'])
+            await client.drop_partition('docs', 'old')
+            await client.list_partitions('docs')
+            # ['_default']
+        """
         named(collection_name=collection_name, partition_name=partition_name)
         await native.drop_partition(
             await self._connection(), self._options(timeout, kwargs), collection_name, partition_name
@@ -39,7 +61,16 @@ class Namespaces(ReadingRows):
     async def has_partition(
         self, collection_name: str, partition_name: str, timeout: float | None = None, **kwargs: Any
     ) -> bool:
-        """Whether a collection has a partition of this name."""
+        """Whether a collection has a partition of this name.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-has_partition')
+            await client.create_collection('docs', dimension=2)
+            (await client.has_partition('docs', '_default'), await client.has_partition('docs', 'old'))
+            # (True, False)
+        """
         named(collection_name=collection_name, partition_name=partition_name)
         return await native.has_partition(
             await self._connection(), self._options(timeout, kwargs), collection_name, partition_name
@@ -49,6 +80,15 @@ class Namespaces(ReadingRows):
         self, collection_name: str, timeout: float | None = None, **kwargs: Any
     ) -> list[str]:
         """The names of the partitions of a collection.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:list_partitions')
+            await client.create_collection('docs', dimension=2)
+            await client.create_partition('docs', 'old')
+            await client.list_partitions('docs')
+            # ['_default', 'old']
         """
         named(collection_name=collection_name)
         return await native.list_partitions(await self._connection(), self._options(timeout, kwargs), collection_name)
@@ -60,7 +100,18 @@ class Namespaces(ReadingRows):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Loads partitions and waits until they can be searched."""
+        """Loads partitions and waits until they can be searched.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-load_partitions')
+            await client.create_collection('docs', dimension=2)
+            await client.create_partition('docs', 'old')
+            await client.load_partitions('docs', ['old'])
+            (await client.get_load_state('docs', 'old'))['state']
+            # <LoadState: Loaded>
+        """
         partitions = texts_of("partition_names", partition_names)
         if refreshes(kwargs):
             raise ParamError(message="the load of some partitions can't be refreshed; use refresh_load")
@@ -75,7 +126,16 @@ class Namespaces(ReadingRows):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Releases partitions from memory."""
+        """Releases partitions from memory.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-release_partitions')
+            await client.create_collection('docs', dimension=2)
+            await client.create_partition('docs', 'old')
+            await client.release_partitions('docs', ['old'])
+        """
         partitions = texts_of("partition_names", partition_names)
         await native.release_partitions(
             await self._connection(), self._options(timeout, kwargs), collection_name, partitions
@@ -84,7 +144,17 @@ class Namespaces(ReadingRows):
     async def get_partition_stats(
         self, collection_name: str, partition_name: str, timeout: float | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Statistics of a partition: ``row_count``."""
+        """Statistics of a partition: ``row_count``.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-get_partition_stats')
+            await client.create_collection('docs', dimension=2)
+            _ = await client.insert('docs', [{'id': 1, 'vector': [0.1, 0.2]}])
+            (await client.get_partition_stats('docs', '_default'))['row_count']
+            # 1
+        """
         if not isinstance(partition_name, str):
             raise TypeError(
                 f"wrong type of argument 'partition_name', str expected, got '{type(partition_name).__name__}'"
@@ -97,24 +167,67 @@ class Namespaces(ReadingRows):
     async def create_alias(
         self, collection_name: str, alias: str, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Gives a collection another name."""
+        """Gives a collection another name.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-create_alias')
+            await client.create_collection('docs', dimension=2)
+            await client.create_alias('docs', 'current')
+            await client.has_collection('current')
+            # True
+        """
         named(collection_name=collection_name, alias=alias)
         await native.create_alias(await self._connection(), self._options(timeout, kwargs), collection_name, alias)
 
     async def alter_alias(
         self, collection_name: str, alias: str, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Gives an alias to another collection."""
+        """Gives an alias to another collection.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-alter_alias')
+            await client.create_collection('docs', dimension=2)
+            await client.create_collection('newer', dimension=2)
+            await client.create_alias('docs', 'current')
+            await client.alter_alias('newer', 'current')
+            (await client.describe_alias('current'))['collection_name']
+            # 'newer'
+        """
         named(collection_name=collection_name, alias=alias)
         await native.alter_alias(await self._connection(), self._options(timeout, kwargs), collection_name, alias)
 
     async def drop_alias(self, alias: str, timeout: float | None = None, **kwargs: Any) -> None:
-        """Drops an alias; the collection stays."""
+        """Drops an alias; the collection stays.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-drop_alias')
+            await client.create_collection('docs', dimension=2)
+            await client.create_alias('docs', 'current')
+            await client.drop_alias('current')
+            (await client.list_aliases('docs'))['aliases']
+            # []
+        """
         named(alias=alias)
         await native.drop_alias(await self._connection(), self._options(timeout, kwargs), alias)
 
     async def describe_alias(self, alias: str, timeout: float | None = None, **kwargs: Any) -> dict[str, Any]:
-        """The collection and the database of an alias."""
+        """The collection and the database of an alias.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-describe_alias')
+            await client.create_collection('docs', dimension=2)
+            await client.create_alias('docs', 'current')
+            (await client.describe_alias('current'))['collection_name']
+            # 'docs'
+        """
         named(alias=alias)
         collection, database = await native.describe_alias(
             await self._connection(), self._options(timeout, kwargs), alias
@@ -126,6 +239,15 @@ class Namespaces(ReadingRows):
         self, collection_name: str = "", timeout: float | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         """The aliases of a collection, or of all.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:list_aliases')
+            await client.create_collection('docs', dimension=2)
+            await client.create_alias('docs', 'current')
+            (await client.list_aliases('docs'))['aliases']
+            # ['current']
         """
         aliases = await native.list_aliases(
             await self._connection(), self._options(timeout, kwargs), collection_name or None
@@ -137,6 +259,15 @@ class Namespaces(ReadingRows):
 
     async def use_database(self, db_name: str, **kwargs: Any) -> None:
         """Works in another database from now on; raises when there is none of this name.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:use_database')
+            await client.create_database('archive')
+            await client.use_database('archive')
+            client.database
+            # 'archive'
         """
         await self.describe_database(db_name, **kwargs)
         connection = await self._connection()
@@ -157,23 +288,58 @@ class Namespaces(ReadingRows):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Creates a database."""
+        """Creates a database.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-create_database')
+            await client.create_database('archive')
+            sorted(await client.list_databases())
+            # ['archive', 'default']
+        """
         await native.create_database(
             await self._connection(), self._options(timeout, kwargs), db_name, properties or {}
         )
 
     async def drop_database(self, db_name: str, **kwargs: Any) -> None:
-        """Drops a database, which must be empty."""
+        """Drops a database, which must be empty.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-drop_database')
+            await client.create_database('archive')
+            await client.drop_database('archive')
+            await client.list_databases()
+            # ['default']
+        """
         await native.drop_database(
             await self._connection(), self._options(kwargs.pop("timeout", None), kwargs), db_name
         )
 
     async def list_databases(self, timeout: float | None = None, **kwargs: Any) -> list[str]:
-        """The names of all databases."""
+        """The names of all databases.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-list_databases')
+            await client.list_databases()
+            # ['default']
+        """
         return await native.list_databases(await self._connection(), self._options(timeout, kwargs))
 
     async def describe_database(self, db_name: str, **kwargs: Any) -> dict[str, Any]:
-        """Name and properties of a database."""
+        """Name and properties of a database.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:example-describe_database')
+            (await client.describe_database('default'))['name']
+            # 'default'
+        """
         name, properties = await native.describe_database(
             await self._connection(), self._options(kwargs.pop("timeout", None), kwargs), db_name
         )

@@ -33,6 +33,15 @@ class ReadingRows(WritingRows):
         **kwargs: Any,
     ) -> Rows:
         """Reads rows by primary key, any number of them. Keys without a row are left out.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:get')
+            await client.create_collection('docs', dimension=2)
+            _ = await client.insert('docs', {'id': 1, 'vector': [0.5, 1.5], 'title': 'a'})
+            (await client.get('docs', ids=1))[0]['title']
+            # 'a'
         """
         named(collection_name=collection_name)
         refuse(kwargs)
@@ -70,6 +79,17 @@ class ReadingRows(WritingRows):
         ``limit``, ``offset``, ``filter_params``, ``consistency_level`` and ``order_by_fields`` are keyword arguments. So is
         ``lazy``: with ``lazy=True`` a dict is made when it is looked at, which is best for answers that are read as arrays
         or tables; they are a ``Sequence`` then, and no list.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:query')
+            await client.create_collection('docs', dimension=2)
+            _ = await client.insert('docs', {'id': [1, 2], 'vector': [[0.5, 1.5], [2.5, 3.5]], 'year': [1999, 2024]})
+            (await client.query('docs', filter='year > 2000', output_fields=['year']))[0]
+            # {'id': 2, 'year': 2024}
+            (await client.query('docs', filter='', output_fields=['count(*)']))[0]
+            # {'count(*)': 2}
         """
         if filter and ids is not None:
             raise ParamError(
@@ -113,6 +133,18 @@ class ReadingRows(WritingRows):
         ``data`` is a list of vectors (lists, arrays, bytes, sparse dicts) or texts, or a two-dimensional array. Gives for
         each of them a list of hits.
 
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:search')
+            await client.create_collection('docs', dimension=2)
+            _ = await client.insert('docs', {'id': [1, 2], 'vector': [[1.0, 0.0], [0.0, 1.0]], 'title': ['a', 'b']})
+            hits = (await client.search('docs', [[1.0, 0.1]], limit=1, output_fields=['title']))[0]
+            (hits[0]['id'], hits[0]['entity']['title'], round(hits[0]['distance'], 3))
+            # (1, 'a', 0.995)
+            hits.to_numpy().dtype
+            # dtype('float32')
+
         ``filter_params``, ``offset``, ``group_by_field``, ``group_size``, ``round_decimal`` and ``consistency_level`` are
         keyword arguments; parameters of the index stand in ``search_params["params"]``. With ``lazy=True`` a hit is made
         when it is looked at, which is best for hits that are read as arrays or tables.
@@ -152,6 +184,18 @@ class ReadingRows(WritingRows):
         **kwargs: Any,
     ) -> SearchResult:
         """Makes several searches in one collection and merges their hits.
+
+        Example::
+
+            from milvus_connections import AnnSearchRequest, RRFRanker
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:hybrid_search')
+            await client.create_collection('docs', dimension=2)
+            _ = await client.insert('docs', {'id': [1, 2], 'vector': [[1.0, 0.0], [0.0, 1.0]]})
+            near = AnnSearchRequest([[1.0, 0.1]], 'vector', {}, limit=2)
+            far = AnnSearchRequest([[0.9, 0.2]], 'vector', {}, limit=2)
+            (await client.hybrid_search('docs', [near, far], RRFRanker(), limit=1))[0].ids
+            # [1]
         """
         checked("collection_name", collection_name, str)
         named(collection_name=collection_name)

@@ -34,6 +34,16 @@ class WritingRows(Collections):
         A dict of columns has lists or numpy arrays as values, a two-dimensional array for a vector field. Vectors in
         numpy arrays are copied once, whatever their number.
 
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:insert')
+            await client.create_collection('docs', dimension=2)
+            (await client.insert('docs', [{'id': 1, 'vector': [0.1, 0.2]}, {'id': 2, 'vector': [0.3, 0.4]}]))['insert_count']
+            # 2
+            (await client.insert('docs', {'id': [3, 4], 'vector': [[0.5, 0.6], [0.7, 0.8]]}))['insert_count']
+            # 2
+
         Raises ``DataNotMatchException`` with the row, the field and the rule, before anything is sent.
         """
         named(collection_name=collection_name)
@@ -65,6 +75,14 @@ class WritingRows(Collections):
         """Inserts rows or replaces those with the same primary key. Takes rows as ``insert`` does.
 
         ``partial_update=True`` keeps the fields that a row does not give; ``field_ops`` says how fields change.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:upsert')
+            await client.create_collection('docs', dimension=2)
+            (await client.upsert('docs', {'id': 1, 'vector': [0.1, 0.2]}))['upsert_count']
+            # 1
         """
         named(collection_name=collection_name)
         refuse(kwargs)
@@ -111,6 +129,15 @@ class WritingRows(Collections):
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Deletes rows by primary key or by filter. Gives their number; some old servers give a list of their primary keys.
+
+        Example::
+
+            from milvus_connections import AsyncMilvusClient
+            client = AsyncMilvusClient('memory:delete')
+            await client.create_collection('docs', dimension=2)
+            _ = await client.insert('docs', {'id': [1, 2], 'vector': [[0.1, 0.2], [0.3, 0.4]]})
+            (await client.delete('docs', ids=[1]))['delete_count']
+            # 1
         """
         named(collection_name=collection_name)
         refuse(kwargs)

@@ -23,7 +23,14 @@ class Access(Namespaces):
         description: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Creates a user."""
+        """Creates a user.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-create_user")
+        >>> client.create_user("reader", "secret-1")
+        >>> "reader" in client.list_users()
+        True
+        """
         if description:
             not_there("the description of a user", "leave it out")
         native.create_user(self._connection(), self._options(timeout, kwargs), user_name, password)
@@ -55,7 +62,13 @@ class Access(Namespaces):
         )
 
     def list_users(self, timeout: float | None = None, **kwargs: Any) -> list[str]:
-        """The names of all users."""
+        """The names of all users.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-list_users")
+        >>> client.list_users()
+        ['root']
+        """
         return native.list_users(self._connection(), self._options(timeout, kwargs))
 
     def describe_user(self, user_name: str, timeout: float | None = None, **kwargs: Any) -> dict[str, Any]:
@@ -79,7 +92,14 @@ class Access(Namespaces):
     def create_role(
         self, role_name: str, timeout: float | None = None, description: str = "", **kwargs: Any
     ) -> None:
-        """Creates a role."""
+        """Creates a role.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-create_role")
+        >>> client.create_role("readers")
+        >>> "readers" in client.list_roles()
+        True
+        """
         native.create_role(self._connection(), self._options(timeout, kwargs), role_name, description)
 
     def alter_role(

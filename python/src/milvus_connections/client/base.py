@@ -84,7 +84,13 @@ class ClientBase:
         return self._native
 
     def get_server_type(self) -> str:
-        """``"zilliz"`` for Zilliz Cloud, else ``"milvus"``."""
+        """``"zilliz"`` for Zilliz Cloud, else ``"milvus"``.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-get_server_type")
+        >>> client.get_server_type()
+        'milvus'
+        """
         address = self._native.address if self._native is not None else str(self._given.get("uri", ""))
         return "zilliz" if "zilliz" in address.lower() else "milvus"
 
@@ -107,12 +113,25 @@ class ClientBase:
 
     @classmethod
     def create_struct_field_schema(cls, **kwargs: Any) -> StructFieldSchema:
-        """An empty struct, to which fields are added."""
+        """An empty struct, to which fields are added.
+
+        >>> from milvus_connections import DataType, MilvusClient
+        >>> client = MilvusClient("memory:example-create_struct_field_schema")
+        >>> part = client.create_struct_field_schema()
+        >>> part.add_field("text", DataType.VARCHAR, max_length=100).fields[0].name
+        'text'
+        """
         return StructFieldSchema(**kwargs)
 
     @classmethod
     def create_field_schema(cls, name: str, data_type: DataType, desc: str = "", **kwargs: Any) -> FieldSchema:
-        """A field; the keyword arguments are those of ``FieldSchema``."""
+        """A field; the keyword arguments are those of ``FieldSchema``.
+
+        >>> from milvus_connections import DataType, MilvusClient
+        >>> client = MilvusClient("memory:example-create_field_schema")
+        >>> client.create_field_schema("title", DataType.VARCHAR, max_length=100).name
+        'title'
+        """
         return FieldSchema(name, data_type, desc, **kwargs)
 
     @classmethod

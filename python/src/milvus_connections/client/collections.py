@@ -71,12 +71,26 @@ class Collections(Indexes):
             self.load_collection(collection_name, timeout=timeout)
 
     def has_collection(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> bool:
-        """Whether there is a collection (or an alias) of this name."""
+        """Whether there is a collection (or an alias) of this name.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-has_collection")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.has_collection("docs"), client.has_collection("books")
+        (True, False)
+        """
         named(collection_name=collection_name)
         return native.has_collection(self._connection(), self._options(timeout, kwargs), collection_name)
 
     def list_collections(self, **kwargs: Any) -> list[str]:
-        """The names of all collections of the database."""
+        """The names of all collections of the database.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-list_collections")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.list_collections()
+        ['docs']
+        """
         return native.list_collections(self._connection(), self._options(kwargs.pop("timeout", None), kwargs))
 
     def describe_collection(
@@ -97,12 +111,29 @@ class Collections(Indexes):
         return collection_of(described)
 
     def drop_collection(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> None:
-        """Drops a collection. One that is not there is no error."""
+        """Drops a collection. One that is not there is no error.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-drop_collection")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.drop_collection("docs")
+        >>> client.list_collections()
+        []
+        """
         named(collection_name=collection_name)
         native.drop_collection(self._connection(), self._options(timeout, kwargs), collection_name)
 
     def truncate_collection(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> None:
-        """Drops all rows of a collection and keeps everything else."""
+        """Drops all rows of a collection and keeps everything else.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-truncate_collection")
+        >>> client.create_collection("docs", dimension=2)
+        >>> _ = client.insert("docs", [{"id": 1, "vector": [0.1, 0.2]}])
+        >>> client.truncate_collection("docs")
+        >>> client.query("docs", filter="", output_fields=["count(*)"], consistency_level="Strong")[0]
+        {'count(*)': 0}
+        """
         named(collection_name=collection_name)
         native.truncate_collection(self._connection(), self._options(timeout, kwargs), collection_name)
 
@@ -114,7 +145,15 @@ class Collections(Indexes):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Renames a collection, into the database ``target_db`` if it is given."""
+        """Renames a collection, into the database ``target_db`` if it is given.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-rename_collection")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.rename_collection("docs", "books")
+        >>> client.list_collections()
+        ['books']
+        """
         named(collection_name=new_name)
         named(collection_name=old_name)
         native.rename_collection(
@@ -124,7 +163,15 @@ class Collections(Indexes):
     def get_collection_stats(
         self, collection_name: str, timeout: float | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Statistics of a collection: ``row_count``, as the server counts it."""
+        """Statistics of a collection: ``row_count``, as the server counts it.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-get_collection_stats")
+        >>> client.create_collection("docs", dimension=2)
+        >>> _ = client.insert("docs", [{"id": 1, "vector": [0.1, 0.2]}])
+        >>> client.get_collection_stats("docs")["row_count"]
+        1
+        """
         named(collection_name=collection_name)
         found = native.collection_statistics(self._connection(), self._options(timeout, kwargs), collection_name)
         return statistics(found)
@@ -132,7 +179,15 @@ class Collections(Indexes):
     def alter_collection_properties(
         self, collection_name: str, properties: dict[str, Any], timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Sets properties of a collection, such as ``collection.ttl.seconds``."""
+        """Sets properties of a collection, such as ``collection.ttl.seconds``.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-alter_collection_properties")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.alter_collection_properties("docs", {"collection.ttl.seconds": 60})
+        >>> client.describe_collection("docs")["properties"]["collection.ttl.seconds"]
+        '60'
+        """
         native.alter_collection_properties(
             self._connection(), self._options(timeout, kwargs), collection_name, properties
         )
@@ -140,7 +195,16 @@ class Collections(Indexes):
     def drop_collection_properties(
         self, collection_name: str, property_keys: list[str], timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Takes properties of a collection back to their defaults."""
+        """Takes properties of a collection back to their defaults.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-drop_collection_properties")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.alter_collection_properties("docs", {"collection.ttl.seconds": 60})
+        >>> client.drop_collection_properties("docs", ["collection.ttl.seconds"])
+        >>> "collection.ttl.seconds" in client.describe_collection("docs")["properties"]
+        False
+        """
         keys = texts_of("property_keys", property_keys)
         native.drop_collection_properties(
             self._connection(), self._options(timeout, kwargs), collection_name, keys
@@ -168,7 +232,15 @@ class Collections(Indexes):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Adds a nullable field to a collection that has rows."""
+        """Adds a nullable field to a collection that has rows.
+
+        >>> from milvus_connections import DataType, MilvusClient
+        >>> client = MilvusClient("memory:example-add_collection_field")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.add_collection_field("docs", "title", DataType.VARCHAR, max_length=100, nullable=True)
+        >>> [field["name"] for field in client.describe_collection("docs")["fields"]]
+        ['id', 'vector', 'title']
+        """
         field = self.create_field_schema(field_name, data_type, desc, **kwargs)
         native.add_collection_field(
             self._connection(), self._options(timeout, kwargs), collection_name, field._native()
@@ -179,6 +251,14 @@ class Collections(Indexes):
 
         ``replica_number``, ``resource_groups``, ``load_fields``, ``skip_load_dynamic_field`` and ``priority`` are keyword
         arguments; ``refresh=True`` is ``refresh_load``.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-load_collection")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.release_collection("docs")
+        >>> client.load_collection("docs")
+        >>> client.get_load_state("docs")["state"]
+        <LoadState: Loaded>
         """
         named(collection_name=collection_name)
         if refreshes(kwargs):
@@ -189,14 +269,28 @@ class Collections(Indexes):
         )
 
     def refresh_load(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> None:
-        """Loads what has come to a loaded collection since, and waits for it."""
+        """Loads what has come to a loaded collection since, and waits for it.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-refresh_load")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.refresh_load("docs")
+        """
         named(collection_name=collection_name)
         native.refresh_load(
             self._connection(), self._options(timeout, kwargs), collection_name, load_arguments(kwargs)
         )
 
     def release_collection(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> None:
-        """Releases a collection from memory."""
+        """Releases a collection from memory.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-release_collection")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.release_collection("docs")
+        >>> client.get_load_state("docs")["state"]
+        <LoadState: NotLoad>
+        """
         named(collection_name=collection_name)
         native.release_collection(self._connection(), self._options(timeout, kwargs), collection_name)
 

@@ -28,7 +28,12 @@ class Handle(ClientBase):
         return self._opened(self._in_database(connections._registry.get(self._alias)))
 
     def close(self) -> None:
-        """Closes the client's connection after its calls in flight. An alias's connection stays, it is the registry's."""
+        """Closes the client's connection after its calls in flight. An alias's connection stays, it is the registry's.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-close")
+        >>> client.close()
+        """
         connection, self._native = self._native, None
         self._closed = True
         if connection is not None and self._alias is None:

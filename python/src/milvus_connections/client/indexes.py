@@ -20,7 +20,17 @@ class Indexes(Handle):
     def create_index(
         self, collection_name: str, index_params: IndexParams, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Creates indexes and, unless ``sync=False`` is given, waits until they are built."""
+        """Creates indexes and, unless ``sync=False`` is given, waits until they are built.
+
+        >>> from milvus_connections import DataType, MilvusClient
+        >>> client = MilvusClient("memory:example-create_index")
+        >>> schema = client.create_schema()
+        >>> _ = schema.add_field("id", DataType.INT64, is_primary=True).add_field("vector", DataType.FLOAT_VECTOR, dim=2)
+        >>> client.create_collection("docs", schema=schema)
+        >>> client.create_index("docs", client.prepare_index_params("vector", index_type="HNSW", metric_type="COSINE"))
+        >>> client.list_indexes("docs")
+        ['vector']
+        """
         checked("collection_name", collection_name, str)
         checked("index_params", index_params, IndexParams)
         if not index_params:
@@ -38,7 +48,14 @@ class Indexes(Handle):
             )
 
     def list_indexes(self, collection_name: str, field_name: str | None = "", **kwargs: Any) -> list[str]:
-        """The names of the indexes of a collection, or of those on one field."""
+        """The names of the indexes of a collection, or of those on one field.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-list_indexes")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.list_indexes("docs")
+        ['vector']
+        """
         named(collection_name=collection_name)
         found = native.list_indexes(
             self._connection(), self._options(kwargs.pop("timeout", None), kwargs), collection_name
@@ -69,7 +86,16 @@ class Indexes(Handle):
     def drop_index(
         self, collection_name: str, index_name: str, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Drops an index; the collection must be released before."""
+        """Drops an index; the collection must be released before.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-drop_index")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.release_collection("docs")
+        >>> client.drop_index("docs", "vector")
+        >>> client.list_indexes("docs")
+        []
+        """
         named(collection_name=collection_name)
         native.drop_index(self._connection(), self._options(timeout, kwargs), collection_name, index_name)
 

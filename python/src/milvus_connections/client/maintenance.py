@@ -29,14 +29,26 @@ class Maintenance(Access):
     """Verbs on what is stored, and on the server."""
 
     def flush(self, collection_name: str, timeout: float | None = None, **kwargs: Any) -> None:
-        """Seals what was written to a collection and waits until it is on storage."""
+        """Seals what was written to a collection and waits until it is on storage.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-flush")
+        >>> client.create_collection("docs", dimension=2)
+        >>> _ = client.insert("docs", [{"id": 1, "vector": [0.1, 0.2]}])
+        >>> client.flush("docs")
+        """
         checked("collection_name", collection_name, str)
         named(collection_name=collection_name)
         wait = not kwargs.get("_async", False)
         native.flush(self._connection(), self._options(timeout, kwargs), collection_name, wait)
 
     def flush_all(self, timeout: float | None = None, **kwargs: Any) -> None:
-        """Seals what was written to all collections and waits until it is on storage."""
+        """Seals what was written to all collections and waits until it is on storage.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-flush_all")
+        >>> client.flush_all()
+        """
         native.flush_all(self._connection(), self._options(timeout, kwargs), kwargs.get("db") or None)
 
     def compact(
@@ -49,7 +61,15 @@ class Maintenance(Access):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> int:
-        """Starts a compaction; gives its number, for ``get_compaction_state``."""
+        """Starts a compaction; gives its number, for ``get_compaction_state``.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-compact")
+        >>> client.create_collection("docs", dimension=2)
+        >>> _ = client.insert("docs", [{"id": 1, "vector": [0.1, 0.2]}])
+        >>> isinstance(client.compact("docs"), int)
+        True
+        """
         named(collection_name=collection_name)
         size = None if target_size is None else bytes_of(target_size, target_size_unit)
         return native.compact(
@@ -62,7 +82,14 @@ class Maintenance(Access):
         )
 
     def get_compaction_state(self, job_id: int, timeout: float | None = None, **kwargs: Any) -> str:
-        """``"Executing"``, ``"Completed"``, or ``"UndefiedState"``, which PyMilvus spells so."""
+        """``"Executing"``, ``"Completed"``, or ``"UndefiedState"``, which PyMilvus spells so.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-get_compaction_state")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.get_compaction_state(client.compact("docs")) in ("Executing", "Completed")
+        True
+        """
         state = native.compaction_state(self._connection(), self._options(timeout, kwargs), job_id)
         known = state in (CompactionState.Executing, CompactionState.Completed)
         return CompactionState(state if known else 0).name
@@ -81,7 +108,16 @@ class Maintenance(Access):
         states: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> list[SegmentInfo]:
-        """A collection's segments on storage; only those in ``states`` of ``segments.SegmentState``, if they are given."""
+        """A collection's segments on storage; only those in ``states`` of ``segments.SegmentState``, if they are given.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-list_persistent_segments")
+        >>> client.create_collection("docs", dimension=2)
+        >>> _ = client.insert("docs", [{"id": 1, "vector": [0.1, 0.2]}])
+        >>> client.flush("docs")
+        >>> [segment.num_rows for segment in client.list_persistent_segments("docs")]
+        [1]
+        """
         from ..segments import stored
 
         named(collection_name=collection_name)
@@ -117,7 +153,13 @@ class Maintenance(Access):
     def get_server_version(
         self, timeout: float | None = None, detail: bool = False, **kwargs: Any
     ) -> str | dict[str, Any]:
-        """The version of the server; with ``detail`` also how it was built."""
+        """The version of the server; with ``detail`` also how it was built.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-get_server_version")
+        >>> client.get_server_version() != ""
+        True
+        """
         connection, options = self._connection(), self._options(timeout, kwargs)
         if not detail:
             version: str = native.server_version(connection, options)
@@ -129,7 +171,14 @@ class Maintenance(Access):
     def describe_replica(
         self, collection_name: str, timeout: float | None = None, **kwargs: Any
     ) -> list[ReplicaInfo]:
-        """The copies of a collection that are in memory."""
+        """The copies of a collection that are in memory.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-describe_replica")
+        >>> client.create_collection("docs", dimension=2)
+        >>> len(client.describe_replica("docs"))
+        1
+        """
         named(collection_name=collection_name)
         found = native.describe_replica(self._connection(), self._options(timeout, kwargs), collection_name)
         return [

@@ -20,7 +20,15 @@ class Namespaces(ReadingRows):
     def create_partition(
         self, collection_name: str, partition_name: str, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Creates a partition."""
+        """Creates a partition.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-create_partition")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.create_partition("docs", "old")
+        >>> client.list_partitions("docs")
+        ['_default', 'old']
+        """
         named(collection_name=collection_name, partition_name=partition_name)
         native.create_partition(
             self._connection(), self._options(timeout, kwargs), collection_name, partition_name
@@ -29,7 +37,17 @@ class Namespaces(ReadingRows):
     def drop_partition(
         self, collection_name: str, partition_name: str, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Drops a partition with its rows; it must be released before."""
+        """Drops a partition with its rows; it must be released before.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-drop_partition")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.create_partition("docs", "old")
+        >>> client.release_partitions("docs", ["old"])
+        >>> client.drop_partition("docs", "old")
+        >>> client.list_partitions("docs")
+        ['_default']
+        """
         named(collection_name=collection_name, partition_name=partition_name)
         native.drop_partition(
             self._connection(), self._options(timeout, kwargs), collection_name, partition_name
@@ -38,7 +56,14 @@ class Namespaces(ReadingRows):
     def has_partition(
         self, collection_name: str, partition_name: str, timeout: float | None = None, **kwargs: Any
     ) -> bool:
-        """Whether a collection has a partition of this name."""
+        """Whether a collection has a partition of this name.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-has_partition")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.has_partition("docs", "_default"), client.has_partition("docs", "old")
+        (True, False)
+        """
         named(collection_name=collection_name, partition_name=partition_name)
         return native.has_partition(
             self._connection(), self._options(timeout, kwargs), collection_name, partition_name
@@ -66,7 +91,16 @@ class Namespaces(ReadingRows):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Loads partitions and waits until they can be searched."""
+        """Loads partitions and waits until they can be searched.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-load_partitions")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.create_partition("docs", "old")
+        >>> client.load_partitions("docs", ["old"])
+        >>> client.get_load_state("docs", "old")["state"]
+        <LoadState: Loaded>
+        """
         partitions = texts_of("partition_names", partition_names)
         if refreshes(kwargs):
             raise ParamError(message="the load of some partitions can't be refreshed; use refresh_load")
@@ -81,7 +115,14 @@ class Namespaces(ReadingRows):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Releases partitions from memory."""
+        """Releases partitions from memory.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-release_partitions")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.create_partition("docs", "old")
+        >>> client.release_partitions("docs", ["old"])
+        """
         partitions = texts_of("partition_names", partition_names)
         native.release_partitions(
             self._connection(), self._options(timeout, kwargs), collection_name, partitions
@@ -90,7 +131,15 @@ class Namespaces(ReadingRows):
     def get_partition_stats(
         self, collection_name: str, partition_name: str, timeout: float | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        """Statistics of a partition: ``row_count``."""
+        """Statistics of a partition: ``row_count``.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-get_partition_stats")
+        >>> client.create_collection("docs", dimension=2)
+        >>> _ = client.insert("docs", [{"id": 1, "vector": [0.1, 0.2]}])
+        >>> client.get_partition_stats("docs", "_default")["row_count"]
+        1
+        """
         if not isinstance(partition_name, str):
             raise TypeError(
                 f"wrong type of argument 'partition_name', str expected, got '{type(partition_name).__name__}'"
@@ -103,24 +152,59 @@ class Namespaces(ReadingRows):
     def create_alias(
         self, collection_name: str, alias: str, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Gives a collection another name."""
+        """Gives a collection another name.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-create_alias")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.create_alias("docs", "current")
+        >>> client.has_collection("current")
+        True
+        """
         named(collection_name=collection_name, alias=alias)
         native.create_alias(self._connection(), self._options(timeout, kwargs), collection_name, alias)
 
     def alter_alias(
         self, collection_name: str, alias: str, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Gives an alias to another collection."""
+        """Gives an alias to another collection.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-alter_alias")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.create_collection("newer", dimension=2)
+        >>> client.create_alias("docs", "current")
+        >>> client.alter_alias("newer", "current")
+        >>> client.describe_alias("current")["collection_name"]
+        'newer'
+        """
         named(collection_name=collection_name, alias=alias)
         native.alter_alias(self._connection(), self._options(timeout, kwargs), collection_name, alias)
 
     def drop_alias(self, alias: str, timeout: float | None = None, **kwargs: Any) -> None:
-        """Drops an alias; the collection stays."""
+        """Drops an alias; the collection stays.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-drop_alias")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.create_alias("docs", "current")
+        >>> client.drop_alias("current")
+        >>> client.list_aliases("docs")["aliases"]
+        []
+        """
         named(alias=alias)
         native.drop_alias(self._connection(), self._options(timeout, kwargs), alias)
 
     def describe_alias(self, alias: str, timeout: float | None = None, **kwargs: Any) -> dict[str, Any]:
-        """The collection and the database of an alias."""
+        """The collection and the database of an alias.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-describe_alias")
+        >>> client.create_collection("docs", dimension=2)
+        >>> client.create_alias("docs", "current")
+        >>> client.describe_alias("current")["collection_name"]
+        'docs'
+        """
         named(alias=alias)
         collection, database = native.describe_alias(
             self._connection(), self._options(timeout, kwargs), alias
@@ -177,23 +261,50 @@ class Namespaces(ReadingRows):
         timeout: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Creates a database."""
+        """Creates a database.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-create_database")
+        >>> client.create_database("archive")
+        >>> sorted(client.list_databases())
+        ['archive', 'default']
+        """
         native.create_database(
             self._connection(), self._options(timeout, kwargs), db_name, properties or {}
         )
 
     def drop_database(self, db_name: str, **kwargs: Any) -> None:
-        """Drops a database, which must be empty."""
+        """Drops a database, which must be empty.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-drop_database")
+        >>> client.create_database("archive")
+        >>> client.drop_database("archive")
+        >>> client.list_databases()
+        ['default']
+        """
         native.drop_database(
             self._connection(), self._options(kwargs.pop("timeout", None), kwargs), db_name
         )
 
     def list_databases(self, timeout: float | None = None, **kwargs: Any) -> list[str]:
-        """The names of all databases."""
+        """The names of all databases.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-list_databases")
+        >>> client.list_databases()
+        ['default']
+        """
         return native.list_databases(self._connection(), self._options(timeout, kwargs))
 
     def describe_database(self, db_name: str, **kwargs: Any) -> dict[str, Any]:
-        """Name and properties of a database."""
+        """Name and properties of a database.
+
+        >>> from milvus_connections import MilvusClient
+        >>> client = MilvusClient("memory:example-describe_database")
+        >>> client.describe_database("default")["name"]
+        'default'
+        """
         name, properties = native.describe_database(
             self._connection(), self._options(kwargs.pop("timeout", None), kwargs), db_name
         )
