@@ -14,12 +14,51 @@ ROWS, DIMENSION, ROWS_OF_A_CALL = 100_000, 768, 10_000
 COLLECTION, LIMIT = "bench", 10
 
 
-def resident_megabytes():
+def megabytes(what="VmRSS"):
+    """Memory of this process: what it has (`VmRSS`), or the most that it has had (`VmHWM`)."""
     with open("/proc/self/status") as status:
         for line in status:
-            if line.startswith("VmRSS:"):
+            if line.startswith(what + ":"):
                 return int(line.split()[1]) * 1024 / 1e6
     return 0.0
+
+
+class Peak:
+    """The most memory that a block has beyond what was there before it."""
+
+    def __enter__(self):
+        with open("/proc/self/clear_refs", "w") as forget:
+            forget.write("5")
+        self.before = megabytes()
+        return self
+
+    def __exit__(self, *_):
+        self.megabytes = megabytes("VmHWM") - self.before
+
+
+def server_process(uri):
+    """The id of the process that listens at this address of this machine."""
+    port = int(uri.rpartition(":")[2])
+    rows = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(table) as sockets:
+            rows += [line.split() for line in sockets][1:]
+    inodes = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        folder = f"/proc/{process}/fd"
+        try:
+            if any(os.readlink(f"{folder}/{name}") in inodes for name in os.listdir(folder)):
+                return int(process)
+        except OSError:
+            # It has ended, or is somebody else's.
+            continue
+    raise RuntimeError(f"nobody listens at {uri}")
+
+
+def processor_seconds(process):
+    with open(f"/proc/{process}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Timed:
@@ -35,11 +74,11 @@ class Timed:
 
 
 def importing(module, _job):
-    memory = resident_megabytes()
+    memory = megabytes()
     with Timed() as timed:
         package = importlib.import_module(module)
         package.connections, package.MilvusClient
-    return {"ms": timed.seconds * 1e3, "megabytes": resident_megabytes() - memory}
+    return {"ms": timed.seconds * 1e3, "megabytes": megabytes() - memory}
 
 
 def connect(module, job):
@@ -65,11 +104,11 @@ def insert_rows(module, job):
     rows = [{"id": number, "vector": vector} for number, vector in enumerate(vectors)]
     client.insert(COLLECTION, rows[:10])
     inserted = 0
-    with Timed() as timed:
+    with Peak() as peak, Timed() as timed:
         for start in range(0, ROWS, ROWS_OF_A_CALL):
             inserted += client.insert(COLLECTION, rows[start : start + ROWS_OF_A_CALL])["insert_count"]
     assert inserted == ROWS, inserted
-    return {"ms": timed.seconds * 1e3, "cpu_ms": timed.processor * 1e3}
+    return {"ms": timed.seconds * 1e3, "cpu_ms": timed.processor * 1e3, "peak_megabytes": peak.megabytes}
 
 
 def insert_columns(module, job):
@@ -92,10 +131,10 @@ def insert_columns(module, job):
             return client.insert(COLLECTION, {"id": keys[start:end], "vector": vectors[start:end]})["insert_count"]
 
     insert(0, 10)
-    with Timed() as timed:
+    with Peak() as peak, Timed() as timed:
         inserted = sum(insert(start, start + ROWS_OF_A_CALL) for start in range(0, ROWS, ROWS_OF_A_CALL))
     assert inserted == ROWS, inserted
-    return {"ms": timed.seconds * 1e3, "cpu_ms": timed.processor * 1e3}
+    return {"ms": timed.seconds * 1e3, "cpu_ms": timed.processor * 1e3, "peak_megabytes": peak.megabytes}
 
 
 def search(module, job):
@@ -110,10 +149,10 @@ def search(module, job):
                 length += hit["id"] + len(hit["entity"]["title"]) + (hit["distance"] > 0)
         return length
 
-    return repeat(call, job["callers"], job["seconds"])
+    return repeat(call, job["callers"], job["seconds"], server_process(job["uri"]))
 
 
-def repeat(call, callers, seconds):
+def repeat(call, callers, seconds, server):
     expected = call()
     assert expected > 0
     counts, over, counting, failures = [0] * callers, threading.Event(), threading.Event(), []
@@ -131,8 +170,10 @@ def repeat(call, callers, seconds):
         thread.start()
     time.sleep(min(0.5, seconds / 4))
     counting.set()
+    server_began = processor_seconds(server)
     with Timed() as timed:
         time.sleep(seconds)
+    server_share = (processor_seconds(server) - server_began) * 100 / timed.seconds
     counting.clear()
     over.set()
     for thread in threads:
@@ -140,7 +181,12 @@ def repeat(call, callers, seconds):
     if failures:
         raise failures[0]
     calls = sum(counts)
-    return {"rate": calls / timed.seconds, "cpu_us": timed.processor * 1e6 / max(calls, 1)}
+    return {
+        "rate": calls / timed.seconds,
+        "cpu_us": timed.processor * 1e6 / max(calls, 1),
+        # Near 100 the server that does nothing is what holds the calls up, and not the client.
+        "server_share": server_share,
+    }
 
 
 def main():

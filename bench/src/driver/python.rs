@@ -39,7 +39,9 @@ pub(crate) fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> {
             let run = |server: &Helper, mut job: Value| {
                 job["module"] = module.into();
                 job["uri"] = format!("http://{}", server.address).into();
-                job["core"] = CLIENT_CORE.into();
+                if job.get("core").is_none() {
+                    job["core"] = CLIENT_CORE.into();
+                }
                 run_package(&python, &job)
             };
             let mut add = |case: &str, outcome: &Value, metrics: &[(&str, &str)]| {
@@ -49,10 +51,12 @@ pub(crate) fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> {
                 })
             };
             let times = [("ms", "time [ms]"), ("cpu_ms", "client CPU [ms]")];
+            let inserts = [times[0], times[1], ("peak_megabytes", "peak memory [MB]")];
             let rates = [
                 ("rate", "rate [calls/s]"),
                 ("cpu_us", "client CPU per call [µs]"),
             ];
+            let shared = [rates[0], rates[1], ("server_share", "server CPU [%]")];
             let outcome = run(&one, json!({"work": "import"}))?;
             add(
                 "import",
@@ -64,7 +68,9 @@ pub(crate) fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> {
                 ("insert_rows", "insert 100,000 × 768, rows of numpy vectors"),
                 ("insert_columns", "insert 100,000 × 768, columns"),
             ] {
-                add(case, &run(&none, json!({"work": work}))?, &times)?;
+                add(case, &run(&none, json!({"work": work}))?, &inserts)?;
+                let unpinned = run(&none, json!({"work": work, "core": null}))?;
+                add(&format!("{case}, on any core"), &unpinned, &inserts)?;
             }
             for (server, queries, callers, case) in [
                 (&one, 1, 1, "search nq=1, reading all hits"),
@@ -72,7 +78,8 @@ pub(crate) fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> {
                 (&one, 1, 64, "search nq=1 from 64 threads, reading all hits"),
             ] {
                 let job = json!({"work": "search", "queries": queries, "callers": callers, "seconds": seconds});
-                add(case, &run(server, job)?, &rates)?;
+                let metrics: &[_] = if callers > 1 { &shared } else { &rates };
+                add(case, &run(server, job)?, metrics)?;
             }
         }
     }
