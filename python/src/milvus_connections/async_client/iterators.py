@@ -72,7 +72,8 @@ class SearchIterator:
             answer = await self._pages.next(self._asynchronous)
             if answer is None:
                 break
-            (hits,) = SearchResult(answer, self._round)
+            found = SearchResult(answer, self._round)
+            hits: Any = found[0] if found else []
             kept = list(hits if self._filter is None else self._filter(hits))
             if self._left is not None:
                 kept = kept[: self._left]
