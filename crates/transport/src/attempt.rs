@@ -17,11 +17,15 @@ use tracing::Instrument as _;
 use crate::channel::{Channel, StreamPermit};
 use crate::credentials::Authorization;
 use crate::error::{Applied, ConnectError, Error, ErrorKind, GrpcCode, Phase, ServerAnswer};
-use crate::grpc::{Answer, Broken, CallMetadata, exchange};
+use crate::grpc::{Answer, Broken, CallMetadata, HandedOver, RequestId, Taking, exchange};
 use crate::pool::budget::RETRY_COST;
 use crate::pool::establish::Route;
 use crate::pool::{Command, NoStream, Pool};
 use crate::telemetry;
+
+mod in_process;
+
+pub(crate) use in_process::judge_in_process;
 
 /// The first wait before a retry after a failure; doubles up to `LONGEST_WAIT`, with full jitter.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
@@ -41,7 +45,7 @@ pub(crate) struct Call<'a> {
     pub(crate) class: OperationClass,
     pub(crate) message: &'a EncodedMessage,
     pub(crate) database: Option<HeaderValue>,
-    pub(crate) request_id: HeaderValue,
+    pub(crate) request_id: RequestId,
     pub(crate) began: Instant,
     pub(crate) deadline: Instant,
     pub(crate) alias: &'a Arc<str>,
@@ -158,35 +162,41 @@ impl Attempts<'_> {
         let request = self
             .metadata(&permit, &authorization, sent_at)
             .into_request();
-        let sender = channel.sender.clone();
-        let sent = exchange(
-            sender,
-            request,
-            self.call.message,
-            self.pool.options.max_response_bytes,
-        );
-        let mut sent = pin!(sent.instrument(span.clone()));
-        let outcome = loop {
-            tokio::select! {
-                biased;
-                outcome = &mut sent => break outcome,
-                () = timer.as_mut() => match self.look_at(channel, sent_at) {
-                    Look::Wait(until) => timer.as_mut().reset(until),
-                    Look::Leave => {
-                        telemetry::attempt_abandoned(&span);
-                        return Next::Later(self.wait(), self.unresponsive(channel));
-                    }
-                    Look::TooLate => {
-                        telemetry::attempt_timed_out(&span);
-                        return Next::Fail(self.unanswered(channel));
-                    }
-                },
+        let outcome = {
+            let taking = Taking {
+                most: self.pool.options.max_response_bytes,
+                memory: &channel.answers,
+            };
+            let (sender, handed_over) = (channel.sender.clone(), HandedOver::default());
+            let sent = exchange(sender, request, self.call.message, taking, &handed_over);
+            let mut sent = pin!(sent.instrument(span.clone()));
+            loop {
+                tokio::select! {
+                    biased;
+                    outcome = &mut sent => break outcome,
+                    () = timer.as_mut() => match self.look_at(channel, sent_at) {
+                        Look::Wait(until) => timer.as_mut().reset(until),
+                        Look::Leave => {
+                            telemetry::attempt_abandoned(&span);
+                            return Next::Later(self.wait(), self.unresponsive(channel));
+                        }
+                        Look::TooLate => {
+                            telemetry::attempt_timed_out(&span);
+                            return Next::Fail(if handed_over.is() {
+                                self.unanswered(channel)
+                            } else {
+                                self.without_stream()
+                            });
+                        }
+                    },
+                }
             }
         };
         telemetry::attempt_made(&span, &outcome);
         drop(span);
         match outcome {
             Ok(answer) => {
+                channel.gauges.note_answer();
                 drop(permit);
                 self.answered(answer, &authorization, check).await
             }
@@ -255,8 +265,9 @@ impl Attempts<'_> {
         match broken {
             Broken::NotSent(_) => {
                 let channel = permit.channel();
-                channel.gauges.start_draining();
+                // In this order: without a call in flight the driver ends at once, and the pool shall know why by then.
                 self.pool.command(Command::GoingAway(channel.id, None));
+                channel.gauges.start_draining();
                 Next::Again
             }
             Broken::Refused(error) => {
@@ -499,12 +510,17 @@ impl Attempts<'_> {
                 )
                 .with_hint(SILENT_HINT)
             }
-            _ => self.error(
-                ErrorKind::DeadlineExceeded,
-                Phase::Waiting,
-                "every stream that the server allows was in use until then",
-            ),
+            _ => self.without_stream(),
         }
+    }
+
+    /// The deadline passed before the peer allowed a stream.
+    fn without_stream(&self) -> Error {
+        self.error(
+            ErrorKind::DeadlineExceeded,
+            Phase::Waiting,
+            "every stream that the server allows was in use until then",
+        )
     }
 
     /// A read leaves a peer that does not answer; seen only where no time is left for another attempt.
@@ -558,41 +574,5 @@ pub(crate) fn unknown(class: OperationClass) -> Applied {
     match class {
         OperationClass::Read | OperationClass::LongPoll => Applied::No,
         _ => Applied::Unknown,
-    }
-}
-
-/// Judges the answer of a service in this process: there is no channel that could have failed, and no second attempt.
-pub(crate) fn judge_in_process(
-    answer: Answer,
-    call: &Call<'_>,
-    address: &Arc<str>,
-    check: &mut Check<'_>,
-) -> Result<(), Error> {
-    let error = |kind| Error::new(kind, Phase::Answered, call.alias, address, "");
-    if answer.status.code != GrpcCode::Ok {
-        let kind = match answer.status.code {
-            GrpcCode::Unimplemented => ErrorKind::Unimplemented,
-            GrpcCode::Unauthenticated => ErrorKind::Unauthenticated,
-            GrpcCode::PermissionDenied => ErrorKind::PermissionDenied,
-            GrpcCode::Unavailable => ErrorKind::Unavailable,
-            _ => ErrorKind::Answered,
-        };
-        return Err(error(kind).with_answer(ServerAnswer::from_grpc(
-            answer.status.code,
-            answer.status.message,
-        )));
-    }
-    match check(answer.message.unwrap_or_default()) {
-        Ok(None) => Ok(()),
-        Ok(Some(answer)) => Err(error(ErrorKind::Answered).with_answer(answer)),
-        Err(cause) => Err(Error::new(
-            ErrorKind::Decode,
-            Phase::Decode,
-            call.alias,
-            address,
-            cause.to_string(),
-        )
-        .with_applied(unknown(call.class))
-        .with_source(Arc::new(cause))),
     }
 }

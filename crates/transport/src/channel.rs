@@ -12,13 +12,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 pub(crate) mod streams;
 
 use crate::dial::FirstBytes;
+use crate::grpc::AnswerMemory;
 use crate::http2::Keepalive;
+use crate::pool::establish::Driver;
 use streams::{Streams, Waiters};
 
 /// Names one channel for ever.
@@ -49,6 +50,8 @@ pub(crate) struct Gauges {
     streams: Streams,
     bytes_in_flight: AtomicUsize,
     calls: AtomicU64,
+    /// A call has been answered.
+    answered: AtomicBool,
     cut: AtomicBool,
     drained: Notify,
     suspected: Notify,
@@ -68,6 +71,7 @@ impl Gauges {
             streams: Streams::new(1),
             bytes_in_flight: AtomicUsize::new(0),
             calls: AtomicU64::new(0),
+            answered: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             drained: Notify::new(),
             suspected: Notify::new(),
@@ -157,6 +161,19 @@ impl Gauges {
         self.calls.load(Ordering::Relaxed)
     }
 
+    /// A call has been answered, by a success or an error.
+    pub(crate) fn note_answer(&self) {
+        // Written once, so that the cache line stays shared.
+        if !self.has_answered() {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a call has been answered on this channel, beyond Milvus's greeting.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn age(&self) -> Duration {
         self.opened.elapsed()
     }
@@ -202,7 +219,9 @@ pub(crate) struct Channel {
     pub(crate) first_bytes: Arc<FirstBytes>,
     pub(crate) keepalive: Keepalive,
     pub(crate) sender: SendRequest<Bytes>,
-    pub(crate) driver: AbortHandle,
+    pub(crate) driver: Driver,
+    /// Where large answers are put together.
+    pub(crate) answers: AnswerMemory,
 }
 
 /// Tells calls that wait for a stream that one was given back; shared by the channels of a pool.
@@ -305,14 +324,7 @@ impl Channel {
     pub(crate) fn cut(&self) {
         self.gauges.cut.store(true, Ordering::Relaxed);
         self.gauges.start_draining();
-        self.driver.abort();
-    }
-}
-
-impl Drop for Channel {
-    fn drop(&mut self) {
-        // The driver holds the socket; nobody is left who could use it.
-        self.driver.abort();
+        self.driver.end();
     }
 }
 

@@ -21,9 +21,10 @@ use crate::config::ConnectionConfig;
 use crate::credentials::CredentialSource;
 use crate::error::{ConnectError, Error, ErrorKind, Phase, ServerAnswer};
 use crate::event::Events;
-use crate::grpc::new_request_id;
+use crate::grpc::RequestId;
 use crate::handshake::{Judge, ServerDescription};
 use crate::in_process::{RequestBody, Service, Tower};
+use crate::moment::after;
 use crate::pool::{Command, Pool};
 use crate::status::{ConnectionState, ConnectionStatus};
 use crate::telemetry::{self, Metrics, ServerName};
@@ -139,7 +140,7 @@ impl Connection {
                 format!("{:?} is no valid database name", config.database),
             ));
         };
-        let deadline = Instant::now() + config.options.connect_timeout;
+        let deadline = after(Instant::now(), config.options.connect_timeout);
         let backend = Backend::connect(&config, deadline)
             .await
             .map_err(|error| Error::connect(&alias, &error))?;
@@ -183,7 +184,7 @@ impl Connection {
             service: ArcSwapOption::from_pointee(service),
             metrics: Metrics::register(&address),
         };
-        let deadline = Instant::now() + config.options.connect_timeout;
+        let deadline = after(Instant::now(), config.options.connect_timeout);
         let connection = Self {
             shared: Arc::new(Shared::new(alias, address, config, backend)),
             database,
@@ -323,9 +324,9 @@ impl Connection {
         };
         let request_id = options
             .request_id
-            .and_then(|id| HeaderValue::try_from(id).ok())
-            .unwrap_or_else(new_request_id);
-        let deadline = began + options.timeout.unwrap_or(usual);
+            .and_then(RequestId::given)
+            .unwrap_or_else(RequestId::new);
+        let deadline = after(began, options.timeout.unwrap_or(usual));
         let database = self.database.header.clone();
         let call = Call {
             info,

@@ -17,8 +17,8 @@ use crate::channel::{Gauges, Peer};
 use crate::config::ConnectionConfig;
 use crate::credentials::Credentials;
 use crate::dial::{
-    FirstBytes, Stream, TlsSetup, connect_tcp, connect_unix, handshake_tls, interleave, resolve,
-    set_up_tls, silent,
+    FirstBytes, Resolver, Stream, TlsSetup, connect_tcp, connect_unix, handshake_tls, interleave,
+    resolve, set_up_tls, silent,
 };
 use crate::error::{ConnectError, ConnectFailure, Phase, ServerAnswer};
 use crate::handshake::{Greeting, ServerDescription, greet};
@@ -431,7 +431,7 @@ async fn walk_to_tcp(
     timeout: Duration,
 ) -> Result<(TcpStream, SocketAddr), ConnectError> {
     walk.phase = Phase::Dns;
-    let addresses = resolve(endpoint, &route.address).await?;
+    let addresses = resolve(endpoint, &route.address, &Resolver::System, timeout).await?;
     match endpoint.host {
         Host::Name(_) => {
             let list: Vec<_> = addresses

@@ -17,7 +17,7 @@ mod resolve;
 mod stream;
 mod tcp;
 
-pub(crate) use resolve::resolve;
+pub(crate) use resolve::{Resolver, resolve};
 pub(crate) use stream::{FirstBytes, Stream};
 pub(crate) use tcp::connect_tcp;
 

@@ -21,6 +21,7 @@ use topology::Topology;
 use crate::backend::connected;
 use crate::config::ConnectionConfig;
 use crate::error::{ConnectError, ConnectFailure, Error, ErrorKind, Phase};
+use crate::moment::after;
 use crate::pool::establish::Route;
 use crate::pool::{Lease, routes};
 use crate::target::{Host, Target, parse_uri};
@@ -75,7 +76,7 @@ impl GlobalCluster {
         let primary = Self::lease(&config, &route, &topology)?;
         connected(
             &primary.lease,
-            Instant::now() + config.options.connect_timeout,
+            after(Instant::now(), config.options.connect_timeout),
         )
         .await?;
         let cluster = Arc::new(Self {
@@ -166,7 +167,7 @@ impl GlobalCluster {
             && let Ok(primary) = Self::lease(&self.config, &self.route, &topology)
             && connected(
                 &primary.lease,
-                Instant::now() + self.config.options.connect_timeout,
+                after(Instant::now(), self.config.options.connect_timeout),
             )
             .await
             .is_ok()

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::channel::Gauges;
 use crate::dial::{FirstBytes, Stream};
+use crate::moment::after;
 use crate::options::{ConnectionOptions, PROBE_GAP};
 
 /// What one answer may have in flight. A 10 MB answer over a link with 40 ms round trip takes as long as the link needs,
@@ -98,10 +99,10 @@ impl Keepalive {
     pub(crate) fn of(options: &ConnectionOptions, complaints: u32) -> Self {
         let fewer = 2u32.saturating_pow(complaints);
         Self {
-            interval: options.tolerated_keepalive_interval() * fewer,
+            interval: options.tolerated_keepalive_interval().saturating_mul(fewer),
             timeout: options.keepalive_timeout,
             patience: options.patience_with_silence(),
-            least_gap: PROBE_GAP * fewer,
+            least_gap: PROBE_GAP.saturating_mul(fewer),
         }
     }
 
@@ -138,9 +139,14 @@ pub(crate) async fn drive(
 ) -> End {
     let ping_pong = connection.ping_pong();
     let mut is_going_away = false;
+    let mut reads = None;
     let traffic = pin!(poll_fn(|cx| {
         let polled = Pin::new(&mut connection).poll(cx);
-        gauges.set_stream_limit(probe.current_max_send_streams());
+        // What the peer allows and announces comes with what it sends; most polls only write.
+        let news = reads.replace(first_bytes.reads()) != Some(first_bytes.reads());
+        if news {
+            gauges.set_stream_limit(probe.current_max_send_streams());
+        }
         if gauges.is_unresponsive()
             && first_bytes.silence() < keepalive.patience
             && gauges.set_unresponsive(false)
@@ -148,6 +154,7 @@ pub(crate) async fn drive(
             on_news(News::Responsive);
         }
         if !is_going_away
+            && (news || polled.is_ready())
             && let Poll::Ready(Err(error)) = probe.poll_ready(cx)
             // With no call in flight the connection ends in the poll that reads the GOAWAY; it was announced all the same.
             && (polled.is_pending() || (error.is_go_away() && error.is_remote()))
@@ -198,7 +205,7 @@ async fn watch_peer(
             // The connection is over; its own future says why.
             return std::future::pending().await;
         }
-        not_before = Instant::now() + keepalive.least_gap;
+        not_before = after(Instant::now(), keepalive.least_gap);
         if let Some(end) = await_pong(&mut ping_pong, gauges, first_bytes, keepalive, on_news).await
         {
             return end;
@@ -292,5 +299,58 @@ mod tests {
         let (news, end) = news_of(false).await;
         assert!(news.is_empty(), "{news:?}");
         assert!(matches!(end, End::Lost(_)), "{end:?}");
+    }
+
+    const IDLE: Keepalive = Keepalive {
+        interval: Duration::from_secs(25),
+        timeout: Duration::from_secs(10),
+        patience: Duration::from_secs(1),
+        least_gap: Duration::from_secs(6),
+    };
+
+    /// Drives a connection without calls within this process; what is told of it goes into `heard`.
+    async fn drive_idle(near: tokio::io::DuplexStream, heard: &Mutex<Vec<News>>) -> End {
+        let stream = Stream::memory(near);
+        let first_bytes = stream.first_bytes();
+        let (sender, connection) = handshake(stream).await.unwrap();
+        let gauges = Arc::new(Gauges::new(Arc::default()));
+        let listen = |news| heard.lock().unwrap().push(news);
+        drive(connection, sender, gauges, first_bytes, IDLE, listen).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_peer_that_is_gone_is_found_by_a_ping() {
+        // Nobody reads at the other end, and nobody hangs up.
+        let (near, _far) = tokio::io::duplex(64 * 1024);
+        let (began, heard) = (Instant::now(), Mutex::default());
+        let end = drive_idle(near, &heard).await;
+        assert!(matches!(end, End::Silent(_)), "{end:?}");
+        let waited = IDLE.interval + IDLE.timeout;
+        assert_eq!(began.elapsed().as_secs(), waited.as_secs());
+        assert!(matches!(heard.lock().unwrap()[..], [News::Unresponsive]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_peer_that_answers_is_kept() {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let server = tokio::spawn(async move {
+            let mut server = h2::server::handshake(far).await.unwrap();
+            server.accept().await.is_none()
+        });
+        let heard = Mutex::default();
+        let hour = Duration::from_secs(60 * 60);
+        let driving = tokio::time::timeout(hour, drive_idle(near, &heard));
+        assert!(driving.await.is_err(), "it has ended");
+        assert!(heard.lock().unwrap().is_empty());
+        server.abort();
+    }
+
+    #[test]
+    fn a_keepalive_without_end_is_one_however_often_the_peer_complains() {
+        let options = ConnectionOptions {
+            keepalive_interval: Duration::MAX,
+            ..ConnectionOptions::default()
+        };
+        assert_eq!(Keepalive::of(&options, 5).interval, Duration::MAX);
     }
 }

@@ -22,6 +22,7 @@ mod grpc;
 mod handshake;
 mod http2;
 mod in_process;
+mod moment;
 mod options;
 mod per_process;
 mod pool;

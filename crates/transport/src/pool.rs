@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 mod backoff;
 pub(crate) mod budget;
+mod dialing;
 mod directory;
 pub(crate) mod establish;
 mod handover;
@@ -29,10 +30,12 @@ pub(crate) use routes::routes;
 use crate::channel::{Channel, ChannelId, Released, StreamPermit};
 use crate::config::ConnectionConfig;
 use crate::credentials::AuthorizationCache;
+use crate::dial::Resolver;
 use crate::error::ConnectError;
 use crate::event::Event;
 use crate::handshake::ServerDescription;
 use crate::http2::End;
+use crate::moment::after;
 use crate::options::ConnectionOptions;
 use crate::statistics::Statistics;
 use crate::telemetry::Metrics;
@@ -105,6 +108,7 @@ pub(crate) struct Pool {
     pub(crate) metrics: Metrics,
     pub(crate) server: ArcSwap<ServerDescription>,
     pub(crate) events: broadcast::Sender<Event>,
+    resolver: Resolver,
     ready: ArcSwap<Ready>,
     changed: watch::Sender<()>,
     pub(crate) released: Arc<Released>,
@@ -129,6 +133,10 @@ pub(crate) enum NoStream {
 impl Pool {
     /// Makes a pool and starts its task on the current runtime.
     pub(crate) fn start(config: &ConnectionConfig, routes: Vec<Route>) -> Arc<Self> {
+        Self::start_with(config, routes, Resolver::System)
+    }
+
+    fn start_with(config: &ConnectionConfig, routes: Vec<Route>, resolver: Resolver) -> Arc<Self> {
         let (commands, received) = mpsc::unbounded_channel();
         let address = config.target.address();
         let pool = Arc::new(Self {
@@ -141,6 +149,7 @@ impl Pool {
             statistics: Statistics::new(),
             server: ArcSwap::default(),
             events: broadcast::Sender::new(EVENT_BACKLOG),
+            resolver,
             ready: ArcSwap::from_pointee(Ready {
                 channels: Box::default(),
                 draining: Box::default(),
@@ -320,7 +329,7 @@ impl Pool {
     /// Drains for at most `patience`, then cuts; ends when nothing is left.
     pub(crate) async fn close(&self, patience: Duration) {
         let mut changed = self.changed.subscribe();
-        self.command(Command::Close(Instant::now() + patience));
+        self.command(Command::Close(after(Instant::now(), patience)));
         while !self.is_over() && !matches!(self.ready.load().health, Health::Closed) {
             tokio::select! {
                 _ = changed.changed() => {}

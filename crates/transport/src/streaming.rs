@@ -17,7 +17,7 @@ use milvus_protocol::{GRPC_PREFIX_LEN, decode_message, encode_grpc_frame};
 use crate::channel::StreamPermit;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, GrpcCode, Phase, ServerAnswer};
-use crate::grpc::{CallMetadata, GrpcStatus, new_request_id};
+use crate::grpc::{CallMetadata, GrpcStatus, RequestId};
 use crate::pool::{NoStream, Pool};
 
 /// What both halves need to say what went wrong, and what they hold.
@@ -106,7 +106,7 @@ impl Connection {
         let channel = Arc::clone(permit.channel());
         // A channel's endpoint is an index that its pool made; the first route stands in for none.
         let route = pool.routes.get(channel.endpoint).unwrap_or(&pool.routes[0]);
-        let request_id = new_request_id();
+        let request_id = RequestId::new();
         let request = CallMetadata {
             secure: route.secure,
             authority: &route.authority,

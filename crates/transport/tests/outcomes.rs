@@ -9,7 +9,10 @@ use milvus_protocol::milvus::{
     GetVersionRequest, HasCollectionRequest, InsertRequest, UpsertRequest,
 };
 use milvus_protocol::rpc;
-use milvus_testkit::fault::{Call, FaultServer, FaultServerOptions, LastStream, Rule, Then, When};
+use milvus_testkit::fault::{
+    Call, Direction, FaultServer, FaultServerOptions, FrameKind, FrameRule, FrameThen, FrameWhen,
+    LastStream, Rule, Then, When,
+};
 use milvus_transport::{
     Applied, CallOptions, Connection, ConnectionConfig, ConnectionOptions, CredentialSource,
     Credentials, ErrorKind, GrpcCode, Phase, parse_uri,
@@ -72,6 +75,33 @@ async fn refused_streams_are_sent_again_for_free_even_inserts() {
         500,
         "refusals cost nothing"
     );
+}
+
+#[tokio::test]
+async fn a_refusal_after_the_answer_has_begun_proves_nothing() {
+    let farewell = FrameThen::GoAway {
+        last_stream: LastStream::BeforeThis,
+        reason: Reason::NO_ERROR,
+    };
+    let body = FrameWhen::frame(Direction::ToClient, FrameKind::Data);
+    for reset in [true, false] {
+        let server = server().await;
+        let connection = connect(&server).await;
+        if reset {
+            server.rule(once("Insert", Then::ResetBody(2, Reason::REFUSED_STREAM)));
+        } else {
+            let rule = FrameRule::new(body.clone(), farewell.clone());
+            server.link().rule(rule.times(1));
+        }
+        let error = connection.call(&rpc::INSERT, insert()).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.applied(), error.attempts()),
+            (ErrorKind::Transport, Applied::Unknown, 1),
+            "{error}"
+        );
+        assert_eq!(server.arrived("Insert"), 1);
+        assert_eq!(server.applied("Insert"), 1);
+    }
 }
 
 #[tokio::test]

@@ -110,8 +110,8 @@ async fn a_channel_above_the_resting_number_goes_when_it_is_idle() {
     })
     .await;
     wait_for(&mut events, |kind| matches!(kind, EventKind::Closed { .. })).await;
-    connection.call(&rpc::HAS_COLLECTION, has()).await.unwrap();
     assert_eq!(connection.status().channels.len(), 1);
+    connection.call(&rpc::HAS_COLLECTION, has()).await.unwrap();
 }
 
 #[tokio::test]
@@ -150,6 +150,73 @@ async fn no_more_than_two_dials_are_under_way() {
         most = most.max(under_way.len());
     }
     assert_eq!(most, 2);
+}
+
+#[tokio::test]
+async fn two_channels_are_added_at_once_where_calls_crowd() {
+    let server = server_with_streams(Some(1)).await;
+    let mut config = config(&server.address().to_string());
+    config.options.max_channels = 4;
+    let connection = Connection::connect("prod", config).await.unwrap();
+    let mut events = connection.events();
+    server.rule(Rule::new(When::any(), Then::Hang));
+    let mut calls = Vec::new();
+    let mut dialing = 0;
+    let crowd = async {
+        while dialing < 2 {
+            let connection = connection.clone();
+            calls.push(tokio::spawn(async move {
+                connection.call(&rpc::HAS_COLLECTION, has()).await
+            }));
+            tokio::select! {
+                event = events.next() => match event.unwrap().kind {
+                    EventKind::Dialing { .. } => dialing += 1,
+                    other => panic!("{other}"),
+                },
+                () = tokio::time::sleep(Duration::from_millis(5)) => {}
+            }
+        }
+    };
+    tokio::time::timeout(LONG, crowd).await.unwrap();
+    for call in calls {
+        call.abort();
+    }
+}
+
+#[tokio::test]
+async fn durations_without_end_are_taken_as_such() {
+    let server = server_with_streams(None).await;
+    let mut config = config(&server.address().to_string());
+    let options = &mut config.options;
+    for duration in [
+        &mut options.connect_timeout,
+        &mut options.dial_timeout,
+        &mut options.call_timeout,
+        &mut options.keepalive_interval,
+        &mut options.keepalive_timeout,
+        &mut options.max_lifetime,
+        &mut options.idle_timeout,
+        &mut options.drain_timeout,
+        &mut options.outage_patience,
+    ] {
+        *duration = Duration::MAX;
+    }
+    let connection = Connection::connect("prod", config).await.unwrap();
+    // The channel after this one has twice the keepalive interval.
+    let complaint = Then::GoAway(LastStream::This, Reason::ENHANCE_YOUR_CALM);
+    server.rule(Rule::new(When::rpc("HasCollection"), complaint).times(1));
+    for _ in 0..2 {
+        let mut events = connection.events();
+        connection.call(&rpc::HAS_COLLECTION, has()).await.unwrap();
+        let options = CallOptions::timeout(Duration::MAX);
+        let call = connection.call_with(&rpc::HAS_COLLECTION, has(), options);
+        call.await.unwrap();
+        server.link().close_connections();
+        wait_for(&mut events, |kind| matches!(kind, EventKind::Ready { .. })).await;
+    }
+    tokio::time::timeout(LONG, connection.close())
+        .await
+        .unwrap();
 }
 
 /// Two endpoints, of which `silent` will send nothing more on the connections that it has.

@@ -32,6 +32,8 @@ pub(crate) struct FirstBytes {
     born: Instant,
     /// Milliseconds from `born` to the last byte read.
     last_read: AtomicU64,
+    /// How often something was read.
+    reads: AtomicU64,
 }
 
 impl FirstBytes {
@@ -56,6 +58,11 @@ impl FirstBytes {
     pub(crate) fn silence(&self) -> std::time::Duration {
         let last = std::time::Duration::from_millis(self.last_read.load(Ordering::Relaxed));
         self.born.elapsed().saturating_sub(last)
+    }
+
+    /// Another number whenever something has come since.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
     }
 
     /// Ends when the first byte has come; for one who waits.
@@ -92,6 +99,7 @@ impl FirstBytes {
         }
         let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_read.store(now, Ordering::Relaxed);
+        self.reads.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -110,6 +118,9 @@ enum Inner {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
+    /// Within this process, where a test wants time to stand still.
+    #[cfg(test)]
+    Memory(tokio::io::DuplexStream),
 }
 
 impl Stream {
@@ -125,6 +136,11 @@ impl Stream {
         Self::new(Inner::Unix(stream), None)
     }
 
+    #[cfg(test)]
+    pub(crate) fn memory(stream: tokio::io::DuplexStream) -> Self {
+        Self::new(Inner::Memory(stream), None)
+    }
+
     fn new(inner: Inner, no_certificate: Option<Arc<NoCertificate>>) -> Self {
         let first_bytes = Arc::new(FirstBytes {
             first: OnceLock::new(),
@@ -133,6 +149,7 @@ impl Stream {
             no_certificate,
             born: Instant::now(),
             last_read: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
         });
         Self {
             inner,
@@ -170,6 +187,8 @@ impl AsyncRead for Stream {
             Inner::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Inner::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             Inner::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            #[cfg(test)]
+            Inner::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
         };
         self.first_bytes
             .note(buf.filled().get(before..).unwrap_or_default());
@@ -195,6 +214,8 @@ impl AsyncWrite for Stream {
             Inner::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Inner::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Inner::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            #[cfg(test)]
+            Inner::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
         };
         self.written(polled, buf.len())
     }
@@ -207,6 +228,8 @@ impl AsyncWrite for Stream {
             Inner::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Inner::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Inner::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(test)]
+            Inner::Memory(stream) => Pin::new(stream).poll_flush(cx),
         };
         self.written(polled.map_ok(|()| 0), 0).map_ok(|_| ())
     }
@@ -216,6 +239,8 @@ impl AsyncWrite for Stream {
             Inner::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Inner::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Inner::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(test)]
+            Inner::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 
@@ -232,6 +257,8 @@ impl AsyncWrite for Stream {
             Inner::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Inner::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Inner::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            #[cfg(test)]
+            Inner::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         };
         self.written(polled, all)
     }
@@ -241,6 +268,8 @@ impl AsyncWrite for Stream {
             Inner::Tcp(stream) => stream.is_write_vectored(),
             Inner::Tls(stream) => stream.is_write_vectored(),
             Inner::Unix(stream) => stream.is_write_vectored(),
+            #[cfg(test)]
+            Inner::Memory(stream) => stream.is_write_vectored(),
         }
     }
 }

@@ -291,6 +291,21 @@ impl ConnectError {
         .with_source(error)
     }
 
+    /// The connection was closed before the dial had ended.
+    pub(crate) fn given_up(address: &Arc<str>) -> Self {
+        Self::new(
+            ConnectFailure::HandshakeBroken,
+            Phase::Waiting,
+            address,
+            "it was closed while it was being made",
+        )
+    }
+
+    /// Whether nothing was wrong but that nobody wanted the channel any more.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.phase == Phase::Waiting
+    }
+
     /// A channel that had been ready is gone.
     pub(crate) fn lost(address: &Arc<str>, peer: &str, end: &End) -> Self {
         let detail = format!("the channel to {peer} is gone: {}", end.describe());

@@ -3,8 +3,9 @@
 //! Invariant: `authorization` is marked sensitive, so that HTTP/2 never puts it into its compression table and no log
 //! shows it. Facts: the table "Metadata on each call" of Milvus's SDKs; `grpc-timeout` as in PROTOCOL-HTTP2.md of gRPC.
 
+use std::cell::Cell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, TE, USER_AGENT};
@@ -25,7 +26,7 @@ pub(crate) struct CallMetadata<'a> {
     pub(crate) authorization: Option<&'a HeaderValue>,
     pub(crate) database: Option<&'a HeaderValue>,
     pub(crate) identifier: Option<i64>,
-    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) request_id: &'a RequestId,
     pub(crate) remaining: Option<Duration>,
 }
 
@@ -61,9 +62,7 @@ impl CallMetadata<'_> {
             headers.insert(IDENTIFIER.clone(), HeaderValue::from(identifier));
         }
         // The same for hardly two calls: kept out of HTTP/2's compression table, where they would push out what repeats.
-        let mut request_id = self.request_id.clone();
-        request_id.set_sensitive(true);
-        headers.insert(REQUEST_ID.clone(), request_id);
+        headers.insert(REQUEST_ID.clone(), self.request_id.header());
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
@@ -88,25 +87,102 @@ fn grpc_timeout(remaining: Duration) -> HeaderValue {
     /// From here on, whole milliseconds are exact enough.
     const WORTH_MICROS: u128 = 10_000;
     let micros = remaining.as_micros().max(1);
-    let text = if micros < WORTH_MICROS {
-        format!("{micros}u")
-    } else if micros.div_ceil(1_000) <= MOST {
-        // Rounded up, so that calls with the same time to go say the same, which HTTP/2 then sends as one byte.
-        format!("{}m", micros.div_ceil(1_000))
-    } else {
-        format!("{}S", (micros / 1_000_000).min(MOST))
+    if micros < WORTH_MICROS {
+        return timeout_value(micros, 'u');
+    }
+    // Rounded up, so that calls with the same time to go say the same, which HTTP/2 then sends as one byte.
+    let millis = micros.div_ceil(1_000);
+    if millis > MOST {
+        return timeout_value((micros / 1_000_000).min(MOST), 'S');
+    }
+    thread_local! {
+        /// What was said last, since the next call mostly says the same.
+        static LAST: Cell<Option<(u128, HeaderValue)>> = const { Cell::new(None) };
+    }
+    let value = match LAST.take() {
+        Some((known, value)) if known == millis => value,
+        _ => timeout_value(millis, 'm'),
     };
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("99999999S"))
+    LAST.set(Some((millis, value.clone())));
+    value
 }
 
-/// An id for tracing: unique in this process, and with overwhelming likelihood beyond it.
-pub(crate) fn new_request_id() -> HeaderValue {
-    static PROCESS: OnceLock<Arc<str>> = OnceLock::new();
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let process = PROCESS.get_or_init(|| format!("{:016x}", fastrand::u64(..)).into());
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    HeaderValue::try_from(format!("{process}-{number:x}"))
-        .unwrap_or_else(|_| HeaderValue::from_static("unnamed"))
+fn timeout_value(number: u128, unit: char) -> HeaderValue {
+    HeaderValue::try_from(format!("{number}{unit}"))
+        .unwrap_or_else(|_| HeaderValue::from_static("99999999S"))
+}
+
+/// The id under which a server traces a call.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(Id);
+
+#[derive(Clone, Debug)]
+enum Id {
+    /// In place, since a call needs one whether anybody looks at it or not.
+    Own {
+        text: [u8; OWN_ID],
+        len: usize,
+    },
+    Given(HeaderValue),
+}
+
+/// Sixteen digits for the process, a dash, at most sixteen for the call.
+const OWN_ID: usize = 33;
+
+impl RequestId {
+    /// An id that is unique in this process, and with overwhelming likelihood beyond it.
+    pub(crate) fn new() -> Self {
+        static PROCESS: OnceLock<[u8; 16]> = OnceLock::new();
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        let digit = |number: u64, place: u32| DIGITS[((number >> (4 * place)) & 15) as usize];
+        let process = PROCESS.get_or_init(|| {
+            let process = fastrand::u64(..);
+            let mut text = [0; 16];
+            for (byte, place) in text.iter_mut().zip((0..16).rev()) {
+                *byte = digit(process, place);
+            }
+            text
+        });
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let places = (64 - (number | 1).leading_zeros()).div_ceil(4);
+        let own = (0..places).rev().map(|place| digit(number, place));
+        let mut text = [0; OWN_ID];
+        let mut len = 0;
+        let written = process.iter().copied().chain([b'-']).chain(own);
+        for (place, byte) in text.iter_mut().zip(written) {
+            *place = byte;
+            len += 1;
+        }
+        Self(Id::Own { text, len })
+    }
+
+    /// An id that somebody else has chosen; `None` when it can't be metadata.
+    pub(crate) fn given(text: String) -> Option<Self> {
+        let mut value = HeaderValue::try_from(text).ok()?;
+        value.set_sensitive(true);
+        Some(Self(Id::Given(value)))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        match &self.0 {
+            Id::Own { text, len } => std::str::from_utf8(text.get(..*len).unwrap_or_default()),
+            Id::Given(value) => std::str::from_utf8(value.as_bytes()),
+        }
+        .unwrap_or_default()
+    }
+
+    fn header(&self) -> HeaderValue {
+        match &self.0 {
+            Id::Own { .. } => {
+                let mut value = HeaderValue::from_str(self.as_str())
+                    .unwrap_or_else(|_| HeaderValue::from_static("unnamed"));
+                value.set_sensitive(true);
+                value
+            }
+            Id::Given(value) => value.clone(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +201,36 @@ mod tests {
     }
 
     #[test]
-    fn request_ids_differ() {
-        assert_ne!(new_request_id(), new_request_id());
+    fn a_timeout_that_is_said_again_is_the_same_and_another_one_is_not() {
+        let text = |millis| {
+            let value = grpc_timeout(Duration::from_millis(millis));
+            value.to_str().unwrap().to_owned()
+        };
+        for millis in [60_000, 60_000, 10_000, 60_000] {
+            assert_eq!(text(millis), format!("{millis}m"));
+        }
+    }
+
+    #[test]
+    fn request_ids_differ_and_are_text() {
+        let (one, two) = (RequestId::new(), RequestId::new());
+        assert_ne!(one.as_str(), two.as_str());
+        let parts = |id: &RequestId| {
+            let (process, number) = id.as_str().split_once('-').unwrap();
+            assert_eq!(process.len(), 16);
+            let number = u64::from_str_radix(number, 16).unwrap();
+            (u64::from_str_radix(process, 16).unwrap(), number)
+        };
+        assert_eq!(parts(&one).0, parts(&two).0);
+        assert!(parts(&one).1 < parts(&two).1);
+        assert_eq!(one.header(), one.as_str());
+        assert!(one.header().is_sensitive());
+    }
+
+    #[test]
+    fn an_id_that_can_not_be_metadata_is_not_taken() {
+        assert!(RequestId::given("two\nlines".into()).is_none());
+        let given = RequestId::given("trace-7".into()).unwrap();
+        assert_eq!(given.header(), "trace-7");
     }
 }

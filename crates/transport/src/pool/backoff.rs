@@ -1,7 +1,7 @@
 //! When to dial again.
 //!
-//! Invariant: delays are spread by full jitter and grow until a channel has proved itself, by an answered call and ten
-//! seconds of life; a channel that comes up and dies at once does not start them over.
+//! Invariant: delays are spread by full jitter and grow until a channel has proved itself; one that comes up and dies at once
+//! does not start them over.
 
 use std::time::Duration;
 
@@ -16,7 +16,15 @@ const WHILE_CALLS_WAIT: Duration = Duration::from_millis(80);
 /// No dial follows a failed one faster than this.
 const SHORTEST: Duration = Duration::from_millis(10);
 /// How long a channel must live before its end starts the delays over.
-pub(crate) const STABLE_AFTER: Duration = Duration::from_secs(10);
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+
+/// Whether a channel that ends has proved that its place is a good one, so that the next one is dialed without a delay.
+/// Every channel has succeeded once, at Milvus's greeting; it has to live on for ten seconds. A shorter life is enough where
+/// the peer has answered calls and then announced the end: that is how a server does it that limits the calls of a
+/// connection, and the calls it has answered are what bounds how often this happens.
+pub(super) fn is_proved(age: Duration, announced: bool, answered: bool) -> bool {
+    age >= STABLE_AFTER || (announced && answered)
+}
 
 /// The delays of one endpoint.
 #[derive(Debug, Default)]
@@ -90,6 +98,16 @@ mod tests {
             }
             prop_assert_eq!(backoff.failures(), failures + 1);
         }
+    }
+
+    #[test]
+    fn a_channel_proves_itself_by_its_age_or_by_answers_and_a_farewell() {
+        let young = STABLE_AFTER - Duration::from_millis(1);
+        for (announced, answered) in [(false, false), (false, true), (true, false)] {
+            assert!(!is_proved(young, announced, answered));
+            assert!(is_proved(STABLE_AFTER, announced, answered));
+        }
+        assert!(is_proved(young, true, true));
     }
 
     #[test]

@@ -8,10 +8,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::establish::Route;
 use super::handover::Returned;
 use super::{Command, Pool};
 use crate::config::{ConnectionConfig, Fingerprint};
+use crate::moment::after;
 use crate::per_process::PerProcess;
 
 /// A pool lives on the runtime that it was made on: its sockets are registered there.
@@ -89,9 +92,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.give_back() {
-            self.pool.command(Command::Close(
-                tokio::time::Instant::now() + self.pool.options.drain_timeout,
-            ));
+            let deadline = after(Instant::now(), self.pool.options.drain_timeout);
+            self.pool.command(Command::Close(deadline));
         }
     }
 }

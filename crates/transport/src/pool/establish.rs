@@ -13,16 +13,17 @@ use h2::client::SendRequest;
 use http::HeaderValue;
 use http::uri::Authority;
 use milvus_protocol::EncodedMessage;
-use tokio::time::Instant;
 
 use super::mismatch;
 use crate::channel::{Gauges, Peer, Released};
 use crate::dial::{
-    FirstBytes, Stream, connect_tcp, connect_unix, handshake_tls, interleave, resolve, set_up_tls,
-    silent,
+    FirstBytes, Resolver, Stream, connect_tcp, connect_unix, handshake_tls, interleave, resolve,
+    set_up_tls, silent,
 };
 use crate::error::{ConnectError, ConnectFailure, Phase};
-use crate::grpc::{Answer, Broken, CallMetadata, exchange, new_request_id};
+use crate::grpc::{
+    Answer, AnswerMemory, Broken, CallMetadata, HandedOver, RequestId, Taking, exchange,
+};
 use crate::handshake::{Exchange, Greeting, greet};
 use crate::http2::{End, Keepalive, News, drive, handshake};
 use crate::target::{Endpoint, Host};
@@ -73,7 +74,7 @@ impl Route {
 /// What the dialing needs to know.
 pub(crate) struct Dial {
     pub(crate) route: Arc<Route>,
-    /// Addresses that are known and fresh; empty to look them up.
+    /// The addresses; empty to look them up.
     pub(crate) known: Vec<SocketAddr>,
     /// Which of the addresses is tried first.
     pub(crate) first: usize,
@@ -88,7 +89,6 @@ pub(crate) struct Dial {
 /// A channel that has greeted its Milvus.
 pub(crate) struct Established {
     pub(crate) peer: Peer,
-    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) greeting: Greeting,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) first_bytes: Arc<FirstBytes>,
@@ -97,29 +97,22 @@ pub(crate) struct Established {
     pub(crate) driver: Driver,
 }
 
-/// The running driver of a connection; ends with it unless it is released.
-pub(crate) struct Driver {
-    task: Option<tokio::task::JoinHandle<()>>,
-}
+/// The running driver of a connection, which holds the socket; ends with this.
+pub(crate) struct Driver(tokio::task::AbortHandle);
 
 impl Driver {
     pub(crate) fn spawn(driving: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self {
-            task: Some(tokio::spawn(driving)),
-        }
+        Self(tokio::spawn(driving).abort_handle())
     }
 
-    /// From here on, someone else ends it.
-    pub(crate) fn release(mut self) -> Option<tokio::task::AbortHandle> {
-        self.task.take().map(|task| task.abort_handle())
+    pub(crate) fn end(&self) {
+        self.0.abort();
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+        self.end();
     }
 }
 
@@ -127,34 +120,16 @@ impl Drop for Driver {
 pub(crate) struct Opened {
     pub(crate) stream: Stream,
     pub(crate) peer: Peer,
-    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 /// Makes a channel. `on_news` and `on_end` tell the pool what becomes of it later.
 pub(crate) async fn establish(
-    dial: Dial,
-    on_news: impl Fn(News) + Send + Sync + 'static,
-    on_end: impl FnOnce(End) + Send + 'static,
-) -> Result<Established, ConnectError> {
-    let began = Instant::now();
-    let outcome = try_establish(&dial, on_news, on_end).await;
-    outcome.map_err(|mut error| {
-        error.elapsed = began.elapsed();
-        error
-    })
-}
-
-async fn try_establish(
     dial: &Dial,
     on_news: impl Fn(News) + Send + Sync + 'static,
     on_end: impl FnOnce(End) + Send + 'static,
 ) -> Result<Established, ConnectError> {
     let route = &dial.route;
-    let Opened {
-        stream,
-        peer,
-        addresses,
-    } = open(dial).await?;
+    let Opened { stream, peer } = open(dial).await?;
     let first_bytes = stream.first_bytes();
     let (sender, connection) = match handshake(stream).await {
         Ok(connected) => connected,
@@ -169,15 +144,13 @@ async fn try_establish(
     let probe = sender.clone();
     let driving = drive(connection, probe, watched, heard, dial.keepalive, on_news);
     let (report, mut reported) = tokio::sync::oneshot::channel();
-    let driver = Driver {
-        task: Some(tokio::spawn(async move {
-            let end = driving.await;
-            // During the greeting the end belongs to it; afterwards to the pool.
-            if let Err(end) = report.send(end) {
-                on_end(end);
-            }
-        })),
-    };
+    let driver = Driver::spawn(async move {
+        let end = driving.await;
+        // During the greeting the end belongs to it; afterwards to the pool.
+        if let Err(end) = report.send(end) {
+            on_end(end);
+        }
+    });
     let greeter = Greeter {
         route,
         sender: sender.clone(),
@@ -201,7 +174,6 @@ async fn try_establish(
                 )),
                 Err(_) => Ok(Established {
                     peer,
-                    addresses,
                     greeting,
                     gauges,
                     first_bytes,
@@ -257,7 +229,6 @@ pub(crate) async fn open(dial: &Dial) -> Result<Opened, ConnectError> {
             return Ok(Opened {
                 stream: Stream::unix(stream),
                 peer: Peer::Unix(path.clone()),
-                addresses: Vec::new(),
             });
         }
         Place::Tcp(endpoint) => endpoint,
@@ -267,31 +238,23 @@ pub(crate) async fn open(dial: &Dial) -> Result<Opened, ConnectError> {
     } else {
         None
     };
+    let looked_up;
     let addresses = if dial.known.is_empty() {
-        resolve(endpoint, &route.address).await?
+        let system = &Resolver::System;
+        looked_up = resolve(endpoint, &route.address, system, dial.timeout).await?;
+        &looked_up
     } else {
-        dial.known.clone()
+        &dial.known
     };
-    let (tcp, peer) = connect_tcp(
-        &interleave(&addresses, dial.first),
-        &route.address,
-        dial.timeout,
-    )
-    .await?;
+    let ordered = interleave(addresses, dial.first);
+    let (tcp, peer) = connect_tcp(&ordered, &route.address, dial.timeout).await?;
     let peer = Peer::Tcp(peer);
     let Some(tls) = tls else {
-        return Ok(Opened {
-            stream: Stream::tcp(tcp),
-            peer,
-            addresses,
-        });
+        let stream = Stream::tcp(tcp);
+        return Ok(Opened { stream, peer });
     };
     match handshake_tls(tcp, tls, &route.tls, &route.address, dial.timeout).await {
-        Ok((stream, _)) => Ok(Opened {
-            stream,
-            peer,
-            addresses,
-        }),
+        Ok((stream, _)) => Ok(Opened { stream, peer }),
         Err(error) => Err(mismatch::explain_tls(route, &peer, error, dial.timeout).await),
     }
 }
@@ -311,7 +274,7 @@ impl Exchange for Greeter<'_> {
         path: &'static str,
         message: EncodedMessage,
     ) -> Result<Answer, Broken> {
-        let request_id = new_request_id();
+        let request_id = RequestId::new();
         let request = CallMetadata {
             secure: self.route.secure,
             authority: &self.route.authority,
@@ -322,12 +285,12 @@ impl Exchange for Greeter<'_> {
             request_id: &request_id,
             remaining: Some(self.timeout),
         };
-        exchange(
-            self.sender.clone(),
-            request.into_request(),
-            &message,
-            MAX_HANDSHAKE_ANSWER,
-        )
-        .await
+        let (sender, memory) = (self.sender.clone(), AnswerMemory::default());
+        let taking = Taking {
+            most: MAX_HANDSHAKE_ANSWER,
+            memory: &memory,
+        };
+        let request = request.into_request();
+        exchange(sender, request, &message, taking, &HandedOver::default()).await
     }
 }

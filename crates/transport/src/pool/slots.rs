@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use crate::channel::{Channel, Peer};
+use crate::channel::{ChannelId, Peer};
 use crate::error::ConnectError;
 
 /// One endpoint of the target.
@@ -15,7 +15,8 @@ pub(super) struct Slots {
     pub(super) wanted: usize,
     /// Channels that it shall have without load.
     pub(super) resting: usize,
-    pub(super) dialing: usize,
+    /// The dials that go on now.
+    pub(super) dials: Vec<Dialing>,
     pub(super) backoff: Backoff,
     pub(super) not_before: Instant,
     /// The last dial's error; kept after a success too.
@@ -25,12 +26,20 @@ pub(super) struct Slots {
     pub(super) looked_up: Option<Instant>,
 }
 
+/// A dial that goes on.
+pub(super) struct Dialing {
+    pub(super) id: ChannelId,
+    pub(super) began: Instant,
+    /// The address that is tried first; `None` while the name is being looked up.
+    pub(super) to: Option<SocketAddr>,
+}
+
 impl Slots {
     pub(super) fn new(resting: usize) -> Self {
         Self {
             wanted: resting,
             resting,
-            dialing: 0,
+            dials: Vec::new(),
             backoff: Backoff::default(),
             not_before: Instant::now(),
             last_error: None,
@@ -57,13 +66,17 @@ impl Slots {
         self.wanted = (self.resting + grown).min(most.max(least));
     }
 
-    /// The index of the known address to which the fewest channels lead.
-    pub(super) fn least_used(&self, ready: &[Arc<Channel>], endpoint: usize) -> usize {
+    /// The index of the known address to which the fewest channels lead; `standing` are the ends of those that stay. A dial
+    /// counts for where it goes, so that two at once go to two addresses.
+    pub(super) fn least_used(&self, standing: &[&Peer]) -> usize {
         let used = |address: &SocketAddr| {
-            let leads_there = |channel: &&Arc<Channel>| {
-                channel.endpoint == endpoint && channel.peer == Peer::Tcp(*address)
-            };
-            ready.iter().filter(leads_there).count() + usize::from(self.dialing > 1)
+            let leads_there = |peer: &&&Peer| matches!(peer, Peer::Tcp(to) if to == address);
+            standing.iter().filter(leads_there).count()
+                + self
+                    .dials
+                    .iter()
+                    .filter(|dial| dial.to == Some(*address))
+                    .count()
         };
         let least = self
             .addresses
@@ -71,6 +84,22 @@ impl Slots {
             .enumerate()
             .min_by_key(|(_, address)| used(address));
         least.map_or(0, |(index, _)| index)
+    }
+
+    /// Takes over a look-up; `true` when it has other addresses than the last one, whatever their order.
+    pub(super) fn adopt(&mut self, addresses: Vec<SocketAddr>) -> bool {
+        let known = |address: &SocketAddr| self.addresses.contains(address);
+        let changed = !self.addresses.is_empty()
+            && (addresses.len() != self.addresses.len() || !addresses.iter().all(known));
+        self.addresses = addresses;
+        self.looked_up = Some(Instant::now());
+        changed
+    }
+
+    /// The dial of this channel has ended.
+    pub(super) fn end_dial(&mut self, id: ChannelId) -> Option<Dialing> {
+        let index = self.dials.iter().position(|dial| dial.id == id)?;
+        Some(self.dials.swap_remove(index))
     }
 }
 
@@ -119,8 +148,34 @@ mod tests {
     #[tokio::test]
     async fn without_channels_the_first_known_address_is_dialed_first() {
         let mut slots = Slots::new(1);
-        assert_eq!(slots.least_used(&[], 0), 0);
+        assert_eq!(slots.least_used(&[]), 0);
         slots.addresses = addresses(&["10.0.0.1:1", "10.0.0.2:1"]);
-        assert_eq!(slots.least_used(&[], 0), 0);
+        assert_eq!(slots.least_used(&[]), 0);
+    }
+
+    #[tokio::test]
+    async fn dials_at_once_go_to_different_addresses() {
+        let mut slots = Slots::new(1);
+        slots.addresses = addresses(&["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]);
+        let first = Peer::Tcp(slots.addresses[0]);
+        for expected in [1, 2, 0] {
+            let index = slots.least_used(&[&first]);
+            assert_eq!(index, expected);
+            let to = slots.addresses.get(index).copied();
+            slots.dials.push(Dialing {
+                id: ChannelId::next(),
+                began: Instant::now(),
+                to,
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_another_order_is_the_same_answer() {
+        let mut slots = Slots::new(1);
+        assert!(!slots.adopt(addresses(&["10.0.0.1:1", "10.0.0.2:1"])));
+        assert!(!slots.adopt(addresses(&["10.0.0.2:1", "10.0.0.1:1"])));
+        assert!(slots.adopt(addresses(&["10.0.0.2:1", "10.0.0.3:1"])));
+        assert!(slots.adopt(addresses(&["10.0.0.3:1"])));
     }
 }

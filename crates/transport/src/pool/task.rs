@@ -1,31 +1,28 @@
 //! The one task that owns a pool's channels: dials, replaces, drains, closes.
 //!
-//! Invariant: at most two dials at once. A channel that is replaced leaves the ready set first and drains; only the drain
-//! deadline cuts it. An error from DNS never empties the set of addresses.
+//! Invariant: a channel that is replaced leaves the ready set first and drains; only the drain deadline cuts it.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::backoff::STABLE_AFTER;
-use super::establish::{Dial, Established, establish};
+use super::backoff::is_proved;
+use super::dialing::MAX_DIALS;
+use super::establish::Established;
 use super::slots::Slots;
 use super::{Command, Health, Pool, Ready};
-use crate::channel::{Channel, ChannelId, Peer};
+use crate::channel::{Channel, ChannelId};
 use crate::error::ConnectError;
 use crate::event::EventKind;
-use crate::http2::{End, Keepalive, News};
+use crate::http2::End;
+use crate::moment::after;
 
-/// Dials at once: enough to use two addresses, too few for a storm.
-pub(super) const MAX_DIALS: usize = 2;
-/// A look-up is not older than this when a dial uses it.
-const LOOK_UP_HOLDS: Duration = Duration::from_secs(1);
 /// The keepalive interval is doubled at most this often when the peer complains about pings.
 const MOST_DOUBLINGS: u32 = 5;
 
@@ -39,7 +36,9 @@ pub(super) enum Done {
     },
     LookedUp {
         endpoint: usize,
-        addresses: Vec<std::net::SocketAddr>,
+        /// The dial that waits for it.
+        dial: Option<ChannelId>,
+        found: Result<Vec<SocketAddr>, ConnectError>,
     },
 }
 
@@ -71,7 +70,6 @@ pub(super) struct Task {
     pub(super) retiring: Vec<ChannelId>,
     pub(super) draining: Vec<(Arc<Channel>, Instant)>,
     pub(super) work: FuturesUnordered<Work>,
-    pub(super) dials: usize,
     pub(super) down_since: Option<Instant>,
     pub(super) failures: u64,
     pub(super) last_error: Option<Arc<ConnectError>>,
@@ -83,7 +81,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    fn new(pool: Arc<Pool>) -> Self {
+    pub(super) fn new(pool: Arc<Pool>) -> Self {
         let resting = pool.options.resting_channels();
         let slots = pool.routes.iter().map(|_| Slots::new(resting)).collect();
         Self {
@@ -93,7 +91,6 @@ impl Task {
             retiring: Vec::new(),
             draining: Vec::new(),
             work: FuturesUnordered::new(),
-            dials: 0,
             down_since: None,
             failures: 0,
             last_error: None,
@@ -108,240 +105,8 @@ impl Task {
         self.closing.is_some() && self.ready.is_empty() && self.draining.is_empty()
     }
 
-    fn dial_where_wanted(&mut self) {
-        if self.closing.is_some() {
-            return;
-        }
-        let now = Instant::now();
-        for endpoint in 0..self.slots.len() {
-            while self.dials < MAX_DIALS && self.wants_dial(endpoint, now) {
-                self.dial(endpoint, now);
-            }
-        }
-    }
-
-    pub(super) fn wants_dial(&self, endpoint: usize, now: Instant) -> bool {
-        let standing = self
-            .ready
-            .iter()
-            .filter(|channel| channel.endpoint == endpoint && !self.is_to_be_replaced(channel))
-            .count();
-        self.slots
-            .get(endpoint)
-            .is_some_and(|slots| slots.not_before <= now && standing + slots.dialing < slots.wanted)
-    }
-
-    fn is_to_be_replaced(&self, channel: &Channel) -> bool {
+    pub(super) fn is_to_be_replaced(&self, channel: &Channel) -> bool {
         self.retiring.contains(&channel.id) || channel.gauges.is_unresponsive()
-    }
-
-    fn dial(&mut self, endpoint: usize, now: Instant) {
-        let (Some(slots), Some(route)) =
-            (self.slots.get_mut(endpoint), self.pool.routes.get(endpoint))
-        else {
-            return;
-        };
-        slots.dialing += 1;
-        self.dials += 1;
-        let fresh = slots
-            .looked_up
-            .is_some_and(|at| now.duration_since(at) < LOOK_UP_HOLDS);
-        let known = if fresh {
-            slots.addresses.clone()
-        } else {
-            Vec::new()
-        };
-        let first = slots.least_used(&self.ready, endpoint);
-        let keepalive = Keepalive::of(&self.pool.options, self.keepalive_doublings);
-        let id = ChannelId::next();
-        self.pool.emit(EventKind::Dialing {
-            channel: id,
-            address: Arc::clone(&route.address),
-        });
-        let (pool, route) = (Arc::clone(&self.pool), Arc::clone(route));
-        let (news, ended) = (self.pool.commands.clone(), self.pool.commands.clone());
-        self.work.push(Box::pin(async move {
-            let on_news = move |what| {
-                drop(news.send(match what {
-                    News::GoingAway(reason) => Command::GoingAway(id, reason),
-                    News::Unresponsive => Command::Unresponsive(id),
-                    News::Responsive => Command::Responsive(id),
-                }));
-            };
-            let on_end = move |end| drop(ended.send(Command::Ended(id, end)));
-            let outcome = match pool.authorization.current().await {
-                Ok(authorization) => {
-                    let user = pool
-                        .authorization
-                        .source()
-                        .user()
-                        .unwrap_or_default()
-                        .to_owned();
-                    // A dial that outlasts the connect could not say how far it came.
-                    let timeout = pool
-                        .options
-                        .dial_timeout
-                        .min(pool.options.connect_timeout.mul_f64(0.9));
-                    let released = Arc::clone(&pool.released);
-                    let dial = Dial {
-                        released,
-                        route,
-                        known,
-                        first,
-                        timeout,
-                        keepalive,
-                        authorization: authorization.header.clone(),
-                        user,
-                    };
-                    establish(dial, on_news, on_end).await
-                }
-                Err(error) => Err(ConnectError::unreadable_credentials(&pool.address, error)),
-            };
-            Done::Dialed {
-                endpoint,
-                outcome: outcome.map(Box::new),
-                id,
-            }
-        }));
-    }
-
-    fn finish(&mut self, done: Done) {
-        match done {
-            Done::Dialed {
-                endpoint,
-                outcome,
-                id,
-            } => {
-                self.dials -= 1;
-                if let Some(slots) = self.slots.get_mut(endpoint) {
-                    slots.dialing -= 1;
-                }
-                match outcome {
-                    Ok(established) => self.admit(endpoint, id, *established),
-                    Err(error) => self.note_failure(endpoint, id, error),
-                }
-            }
-            Done::LookedUp {
-                endpoint,
-                addresses,
-            } => self.adopt_addresses(endpoint, addresses),
-        }
-    }
-
-    fn admit(&mut self, endpoint: usize, id: ChannelId, established: Established) {
-        let Established {
-            peer,
-            addresses,
-            greeting,
-            gauges,
-            first_bytes,
-            keepalive,
-            sender,
-            driver,
-        } = established;
-        let Some(driver) = driver.release() else {
-            return;
-        };
-        let channel = Arc::new(Channel {
-            id,
-            endpoint,
-            peer,
-            identifier: greeting.identifier,
-            gauges,
-            first_bytes,
-            keepalive,
-            sender,
-            driver,
-        });
-        if self.closing.is_some() {
-            channel.cut();
-            return;
-        }
-        if **self.pool.server.load() != greeting.server {
-            self.pool.server.store(Arc::new(greeting.server));
-        }
-        let same_place = |channel: &&Arc<Channel>| channel.endpoint == endpoint;
-        let old = self.ready.iter().filter(same_place);
-        let old = old
-            .clone()
-            .find(|channel| channel.gauges.is_unresponsive())
-            .or_else(|| old.clone().find(|channel| self.is_to_be_replaced(channel)))
-            .map(|channel| channel.id);
-        self.pool.emit(EventKind::Ready {
-            channel: id,
-            peer: channel.peer.to_string(),
-        });
-        self.ready.push(channel);
-        self.down_since = None;
-        self.changed = true;
-        if let Some(slots) = self.slots.get_mut(endpoint) {
-            slots.last_error = None;
-        }
-        if let Some(old) = old {
-            self.drain(old, "replaced");
-        }
-        self.adopt_addresses(endpoint, addresses);
-    }
-
-    fn note_failure(&mut self, endpoint: usize, id: ChannelId, error: ConnectError) {
-        let calls_wait = self.pool.waiting() > 0;
-        let error = Arc::new(error);
-        if let Some(slots) = self.slots.get_mut(endpoint) {
-            let delay =
-                slots
-                    .backoff
-                    .after_failure(error.failure.may_pass(), calls_wait, fastrand::f64());
-            slots.not_before = Instant::now() + delay;
-            slots.last_error = Some(Arc::clone(&error));
-        }
-        self.pool.emit(EventKind::DialFailed {
-            channel: id,
-            error: Arc::clone(&error),
-        });
-        self.failures += 1;
-        self.last_error = Some(error);
-        self.changed = true;
-    }
-
-    /// Takes over a look-up: channels to addresses that are gone are replaced, and there is one channel at rest for each
-    /// address, so that all are used.
-    fn adopt_addresses(&mut self, endpoint: usize, addresses: Vec<std::net::SocketAddr>) {
-        let Some(slots) = self.slots.get_mut(endpoint) else {
-            return;
-        };
-        if addresses.is_empty() {
-            return;
-        }
-        slots.looked_up = Some(Instant::now());
-        let in_use = self
-            .ready
-            .iter()
-            .rev()
-            .find(|channel| channel.endpoint == endpoint)
-            .and_then(|channel| match channel.peer {
-                Peer::Tcp(address) => Some(address.is_ipv6()),
-                Peer::Unix(_) => None,
-            });
-        slots.rest_on(
-            &addresses,
-            in_use,
-            self.pool.options.resting_channels(),
-            self.pool.options.most_channels(),
-        );
-        slots.addresses = addresses;
-        let gone = self
-            .ready
-            .iter()
-            .filter(|channel| channel.endpoint == endpoint)
-            .filter(|channel| match &channel.peer {
-                Peer::Tcp(address) => !slots.addresses.contains(address),
-                Peer::Unix(_) => false,
-            });
-        let gone: Vec<_> = gone
-            .map(|channel| channel.id)
-            .filter(|id| !self.retiring.contains(id))
-            .collect();
-        self.retiring.extend(gone);
     }
 
     fn obey(&mut self, command: Command) {
@@ -396,13 +161,13 @@ impl Task {
         }
     }
 
-    /// One more channel, at the endpoint that has the fewest.
+    /// One more channel, at the endpoint that shall have the fewest; while two dials go on, what comes of them is awaited.
     fn grow(&mut self) {
         let most = self.pool.options.most_channels();
         let candidate = self
             .slots
             .iter_mut()
-            .filter(|slots| slots.wanted < most && slots.dialing == 0)
+            .filter(|slots| slots.wanted < most && slots.dials.len() < MAX_DIALS)
             .min_by_key(|slots| slots.wanted);
         if let Some(slots) = candidate {
             slots.wanted += 1;
@@ -423,7 +188,7 @@ impl Task {
         self.allow_redial_after(&channel, true);
         self.draining.push((
             Arc::clone(&channel),
-            Instant::now() + self.pool.options.drain_timeout,
+            after(Instant::now(), self.pool.options.drain_timeout),
         ));
         self.changed = true;
         // Last: with no call in flight, the driver ends at once and reports it.
@@ -444,9 +209,11 @@ impl Task {
         if let Some(index) = self.ready.iter().position(|channel| channel.id == id) {
             let channel = self.ready.swap_remove(index);
             self.retiring.retain(|retiring| *retiring != id);
+            // What announced the end may be told only now that it has come.
+            let announced = channel.gauges.is_draining();
             // Whoever picked it a moment ago must not begin on it.
             channel.gauges.start_draining();
-            self.allow_redial_after(&channel, false);
+            self.allow_redial_after(&channel, announced);
             let address = Arc::clone(&self.pool.address);
             self.last_error = Some(Arc::new(ConnectError::lost(
                 &address,
@@ -474,8 +241,8 @@ impl Task {
         let Some(slots) = self.slots.get_mut(channel.endpoint) else {
             return;
         };
-        let proved =
-            channel.gauges.age() >= STABLE_AFTER || (announced && channel.gauges.calls() > 0);
+        let gauges = &channel.gauges;
+        let proved = is_proved(gauges.age(), announced, gauges.has_answered());
         if proved || slots.backoff.failures() == 0 {
             slots.backoff.reset();
             slots.not_before = Instant::now();
@@ -497,8 +264,7 @@ impl Task {
             self.closing
                 .map_or(deadline, |earlier| earlier.min(deadline)),
         );
-        self.work.clear();
-        self.dials = 0;
+        self.give_up_dials();
         while let Some(channel) = self.ready.first() {
             let id = channel.id;
             self.drain(id, "the connection is being closed");

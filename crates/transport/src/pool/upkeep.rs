@@ -3,17 +3,17 @@
 //!
 //! Invariant: a channel that has grown old is replaced before it drains.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Command;
+use super::dialing::{MAX_DIALS, look_up};
 use super::establish::Place;
-use super::task::{Done, MAX_DIALS, Task};
-use crate::channel::Channel;
-use crate::dial::resolve;
+use super::task::{Done, Task};
+use crate::channel::ChannelId;
 use crate::http2::End;
+use crate::moment::{after, part_of};
 use crate::target::Host;
 
 /// How often names are looked up again while all is well; the system's resolver does not tell how long an answer holds.
@@ -21,11 +21,12 @@ const LOOK_UP_AGAIN: Duration = Duration::from_secs(60);
 
 impl Task {
     pub(super) fn next_deadline(&self) -> Instant {
-        let far = Instant::now() + LOOK_UP_AGAIN;
+        let now = Instant::now();
+        let far = after(now, LOOK_UP_AGAIN);
         let redial = self.slots.iter().enumerate().filter(|(endpoint, slots)| {
             // At the limit of dials a dial's end is what to wait for.
             self.closing.is_none()
-                && self.dials < MAX_DIALS
+                && self.dials() < MAX_DIALS
                 && self.wants_dial(*endpoint, slots.not_before)
         });
         let redial = redial.map(|(_, slots)| slots.not_before);
@@ -36,13 +37,12 @@ impl Task {
             .iter()
             .filter(|channel| !self.retiring.contains(&channel.id))
             .map(|channel| {
-                Instant::now()
-                    + lifetime_of(channel, options.max_lifetime)
-                        .saturating_sub(channel.gauges.age())
+                let lifetime = lifetime_of(channel.id, options.max_lifetime);
+                after(now, lifetime.saturating_sub(channel.gauges.age()))
             });
         let grown = self.slots.iter().any(|slots| slots.wanted > slots.resting);
-        let idle = grown
-            .then(|| Instant::now() + (options.idle_timeout / 4).max(Duration::from_millis(10)));
+        let look = (options.idle_timeout / 4).max(Duration::from_millis(10));
+        let idle = grown.then(|| after(now, look));
         redial
             .chain(drains)
             .chain(ages)
@@ -63,7 +63,7 @@ impl Task {
             let Some(channel) = self.ready.get(index) else {
                 continue;
             };
-            if channel.gauges.age() >= lifetime_of(channel, self.pool.options.max_lifetime)
+            if channel.gauges.age() >= lifetime_of(channel.id, self.pool.options.max_lifetime)
                 && !self.retiring.contains(&channel.id)
             {
                 self.retiring.push(channel.id);
@@ -116,13 +116,13 @@ impl Task {
                 continue;
             }
             slots.looked_up = Some(now);
-            let (endpoint, address) = (endpoint.clone(), Arc::clone(&route.address));
+            let timeout = self.pool.options.dial_timeout;
+            let look_up = look_up(&self.pool, route, endpoint, timeout);
             self.work.push(Box::pin(async move {
-                // An error keeps what is known.
-                let addresses = resolve(&endpoint, &address).await.unwrap_or_default();
                 Done::LookedUp {
                     endpoint: index,
-                    addresses,
+                    dial: None,
+                    found: look_up.await,
                 }
             }));
         }
@@ -130,8 +130,31 @@ impl Task {
 }
 
 /// The lifetime of this channel: the configured one ±20 %, by its id, so that channels don't end together.
-fn lifetime_of(channel: &Channel, lifetime: Duration) -> Duration {
-    let spread = (channel.id.number().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64
-        / f64::from(1u32 << 24);
-    lifetime.mul_f64(0.8 + 0.4 * spread)
+fn lifetime_of(id: ChannelId, lifetime: Duration) -> Duration {
+    let spread =
+        (id.number().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / f64::from(1u32 << 24);
+    part_of(lifetime, 0.8 + 0.4 * spread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_are_spread_by_a_fifth_and_channels_in_a_row_end_far_apart() {
+        let lifetime = Duration::from_secs(1800);
+        let of: Vec<f64> = (0..1000)
+            .map(|_| lifetime_of(ChannelId::next(), lifetime).as_secs_f64() / 1800.0)
+            .collect();
+        assert!(of.iter().all(|part| (0.8..=1.2).contains(part)));
+        assert!(of.iter().any(|part| *part < 0.82) && of.iter().any(|part| *part > 1.18));
+        assert!(of.windows(2).all(|pair| (pair[0] - pair[1]).abs() > 0.05));
+        let mean = of.iter().sum::<f64>() / 1000.0;
+        assert!((0.99..1.01).contains(&mean), "{mean}");
+    }
+
+    #[test]
+    fn a_lifetime_without_end_is_one() {
+        assert!(lifetime_of(ChannelId::next(), Duration::MAX) > Duration::from_secs(1 << 29));
+    }
 }

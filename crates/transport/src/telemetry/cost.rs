@@ -9,7 +9,6 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::HeaderValue;
 use milvus_protocol::milvus::GetVersionRequest;
 use milvus_protocol::{encode_grpc_frame, rpc};
 use tokio::time::Instant;
@@ -20,7 +19,7 @@ use crate::attempt::Call;
 use crate::channel::Channel;
 use crate::connection::Connection;
 use crate::error::{Error, GrpcCode};
-use crate::grpc::{Answer, Broken, GrpcStatus};
+use crate::grpc::{Answer, Broken, GrpcStatus, RequestId};
 use crate::pool::Pool;
 
 /// How often the future of a small call is polled: sent, head of the answer, its message and trailers.
@@ -43,7 +42,7 @@ pub fn telemetry_of(connection: &Connection, calls: u32) -> Option<Duration> {
         class: rpc::GET_VERSION.class(),
         message: &message,
         database: None,
-        request_id: HeaderValue::from_static("1"),
+        request_id: RequestId::new(),
         began: now,
         deadline: now,
         alias: &alias,

@@ -123,6 +123,7 @@ impl Metrics {
     /// Counts what happened to the pool, and says it to `tracing`.
     pub(crate) fn pool_event(&self, kind: &EventKind) {
         match kind {
+            EventKind::DialFailed { error, .. } if error.is_given_up() => {}
             EventKind::DialFailed { .. } => self.dials_failed.increment(1),
             EventKind::Ready { .. } => self.dialed.increment(1),
             EventKind::Closed { .. } => self.closed.increment(1),

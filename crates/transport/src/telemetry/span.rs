@@ -44,7 +44,7 @@ pub(crate) fn call_span(call: &Call<'_>, facts: &CallSpan<'_>) -> Span {
         server.port = facts.server.port,
         error.type = Empty,
         milvus.alias = &**call.alias,
-        milvus.request_id = call.request_id.to_str().unwrap_or_default(),
+        milvus.request_id = call.request_id.as_str(),
         milvus.attempts = Empty,
         milvus.applied = Empty,
     )
@@ -163,6 +163,11 @@ pub(crate) fn pool_event(server: &str, kind: &EventKind, failing: &AtomicBool) {
             target: POOL,
             { server.address = &**address, milvus.channel.id = channel.number() },
             "channel dialing"
+        ),
+        EventKind::DialFailed { channel, error } if error.is_given_up() => tracing::debug!(
+            target: POOL,
+            { server.address = server, milvus.channel.id = channel.number() },
+            "channel given up"
         ),
         EventKind::DialFailed { channel, error } => {
             let channel = channel.number();
