@@ -15,6 +15,7 @@ pub(crate) struct Statistics {
     failed: AtomicU64,
     retried: AtomicU64,
     throttled: AtomicU64,
+    streams: AtomicU64,
     latency: [AtomicU64; BUCKETS],
 }
 
@@ -30,6 +31,8 @@ pub struct CallStatistics {
     pub retried: u64,
     /// Answers that asked to slow down.
     pub throttled: u64,
+    /// Streams of messages that were opened; they are no calls here, and have no latency.
+    pub streams: u64,
     /// Half of the successful calls took no longer, in microseconds; `None` before the first one.
     pub p50_micros: Option<u64>,
     /// 99 of 100 successful calls took no longer, in microseconds; `None` before the first one.
@@ -43,6 +46,7 @@ impl Statistics {
             failed: AtomicU64::new(0),
             retried: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
+            streams: AtomicU64::new(0),
             latency: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -66,6 +70,10 @@ impl Statistics {
         self.throttled.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn stream_opened(&self) {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn snapshot(&self) -> CallStatistics {
         let counts: Vec<u64> = self
             .latency
@@ -77,6 +85,7 @@ impl Statistics {
             failed: self.failed.load(Ordering::Relaxed),
             retried: self.retried.load(Ordering::Relaxed),
             throttled: self.throttled.load(Ordering::Relaxed),
+            streams: self.streams.load(Ordering::Relaxed),
             p50_micros: percentile(&counts, 50),
             p99_micros: percentile(&counts, 99),
         }

@@ -13,12 +13,14 @@ use h2::{RecvStream, SendStream};
 use http::StatusCode;
 use milvus_protocol::rpc::StreamingRpc;
 use milvus_protocol::{GRPC_PREFIX_LEN, decode_message, encode_grpc_frame};
+use tracing::Instrument as _;
 
 use crate::channel::StreamPermit;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, GrpcCode, Phase, ServerAnswer};
 use crate::grpc::{CallMetadata, GrpcStatus, RequestId};
 use crate::pool::{NoStream, Pool};
+use crate::telemetry::{OpenStream, ServerName, StreamSpan};
 
 /// What both halves need to say what went wrong, and what they hold.
 struct Shared {
@@ -26,6 +28,7 @@ struct Shared {
     pool: Arc<Pool>,
     rpc: &'static str,
     max_request: usize,
+    shown: Arc<OpenStream>,
     _permit: StreamPermit,
 }
 
@@ -76,22 +79,53 @@ impl Connection {
         Req: prost::Message,
         Res: prost::Message + Default,
     {
-        let alias: Arc<str> = self.alias().into();
-        let address: Arc<str> = self.address().into();
-        let error = |kind, phase, detail: String| {
-            Error::new(kind, phase, &alias, &address, detail).with_call(
-                rpc.name(),
-                0,
-                std::time::Duration::ZERO,
-            )
-        };
         let Some(pool) = self.pool() else {
-            return Err(error(
+            return Err(self.not_opened(
+                rpc.name(),
                 ErrorKind::Unimplemented,
                 Phase::Configuration,
                 "a database in this process has no streams".into(),
             ));
         };
+        let request_id = RequestId::new();
+        let facts = StreamSpan {
+            operation: rpc.name(),
+            server: &ServerName::of_target(&self.config().target),
+            database: self.database(),
+            alias: self.alias(),
+            request_id: request_id.as_str(),
+        };
+        let shown = Arc::new(OpenStream::begin(&pool, &facts));
+        self.open_on(pool, rpc, &request_id, Arc::clone(&shown))
+            .instrument(shown.span())
+            .await
+            .inspect_err(|error| shown.ended(Err(error)))
+    }
+
+    fn not_opened(
+        &self,
+        rpc: &'static str,
+        kind: ErrorKind,
+        phase: Phase,
+        detail: String,
+    ) -> Error {
+        let (alias, address) = (self.alias().into(), self.address().into());
+        let error = Error::new(kind, phase, &alias, &address, detail);
+        error.with_call(rpc, 0, std::time::Duration::ZERO)
+    }
+
+    async fn open_on<Req, Res>(
+        &self,
+        pool: Arc<Pool>,
+        rpc: &StreamingRpc<Req, Res>,
+        request_id: &RequestId,
+        shown: Arc<OpenStream>,
+    ) -> Result<(StreamSender<Req>, StreamReceiver<Res>), Error>
+    where
+        Req: prost::Message,
+        Res: prost::Message + Default,
+    {
+        let error = |kind, phase, detail| self.not_opened(rpc.name(), kind, phase, detail);
         let permit = wait_for_permit(&pool)
             .await
             .map_err(|(kind, detail)| error(kind, Phase::Waiting, detail))?;
@@ -106,7 +140,6 @@ impl Connection {
         let channel = Arc::clone(permit.channel());
         // A channel's endpoint is an index that its pool made; the first route stands in for none.
         let route = pool.routes.get(channel.endpoint).unwrap_or(&pool.routes[0]);
-        let request_id = RequestId::new();
         let request = CallMetadata {
             secure: route.secure,
             authority: &route.authority,
@@ -114,16 +147,17 @@ impl Connection {
             authorization: authorization.header.as_ref(),
             database: self.database_header(),
             identifier: channel.identifier,
-            request_id: &request_id,
+            request_id,
             remaining: None,
         };
         let request = request.into_request();
         let max_request = pool.options.max_request_bytes;
         let shared = Arc::new(Shared {
-            alias: Arc::clone(&alias),
+            alias: self.alias().into(),
             pool,
             rpc: rpc.name(),
             max_request,
+            shown,
             _permit: permit,
         });
         let mut sender = channel.sender.clone();
@@ -133,6 +167,7 @@ impl Connection {
         let (response, stream) = sender
             .send_request(request, false)
             .map_err(|error| shared.broke(error))?;
+        shared.shown.opened(&channel);
         let receiver = StreamReceiver {
             shared: Arc::clone(&shared),
             status: rpc.status_of(),
@@ -213,10 +248,16 @@ impl<Req: prost::Message> StreamSender<Req> {
 impl<Res: prost::Message + Default> StreamReceiver<Res> {
     /// The next message; `None` when the server has ended the stream well. After an error there is nothing more.
     pub async fn next(&mut self) -> Option<Result<Res, Error>> {
-        let outcome = self.receive().await;
-        if !matches!(outcome, Ok(Some(_))) {
-            self.state = Receiving::Over;
+        if matches!(self.state, Receiving::Over) {
+            return None;
         }
+        let outcome = self.receive().await;
+        match &outcome {
+            Ok(Some(_)) => return outcome.transpose(),
+            Ok(None) => self.shared.shown.ended(Ok(())),
+            Err(error) => self.shared.shown.ended(Err(error)),
+        }
+        self.state = Receiving::Over;
         outcome.transpose()
     }
 

@@ -12,6 +12,7 @@ use crate::target::{Endpoint, Host, Target};
 mod cost;
 mod metrics;
 mod span;
+mod stream;
 
 #[cfg(feature = "telemetry-cost")]
 pub use cost::telemetry_of;
@@ -20,6 +21,7 @@ pub(crate) use span::{
     CallSpan, attempt_abandoned, attempt_made, attempt_span, attempt_timed_out, call_ended,
     call_span, pool_event, repeated,
 };
+pub(crate) use stream::{OpenStream, StreamSpan};
 
 /// A target or an endpoint by OpenTelemetry's `server.address` and `server.port`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use metrics::{
     Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
-use milvus_protocol::milvus::{HasCollectionRequest, InsertRequest};
+use milvus_protocol::milvus::{DumpMessagesResponse, HasCollectionRequest, InsertRequest};
 use milvus_protocol::rpc;
 use milvus_testkit::fault::{FaultServer, FaultServerOptions, Rule, Then, When};
 use milvus_transport::{CallOptions, Connection, ConnectionConfig, EventKind, parse_uri};
@@ -404,4 +404,47 @@ fn metrics_have_their_documented_names_and_add_up() {
     assert_eq!(kept.gauge("milvus.client.calls{state=waiting}"), 0.0);
     assert_eq!(kept.gauge("milvus.client.channels{state=ready}"), 0.0);
     assert_eq!(kept.gauge("milvus.client.channels{state=draining}"), 0.0);
+}
+
+#[test]
+fn a_stream_of_messages_is_a_span_and_counts() {
+    let (captured, kept) = (Captured::default(), Kept::default());
+    let subscriber = tracing_subscriber::registry().with(captured.clone());
+    let _default = tracing::subscriber::set_default(subscriber);
+    let _recorder = metrics::set_default_local_recorder(&kept);
+    block_on(async {
+        let (server, connection) = server_and_connection().await;
+        let rule = |then| Rule::new(When::rpc("DumpMessages"), then).times(1);
+        server.rule(rule(Then::message(&DumpMessagesResponse::default())));
+        server.rule(rule(Then::GrpcStatus(12, "unknown method".into())));
+        for well in [true, false] {
+            let (sender, mut receiver) = connection.open_stream(&rpc::DUMP_MESSAGES).await.unwrap();
+            assert_eq!(kept.gauge("milvus.client.streams{}"), 1.0);
+            sender.finish().unwrap();
+            while let Some(message) = receiver.next().await {
+                assert_eq!(message.is_ok(), well);
+            }
+        }
+        assert_eq!(connection.status().calls.streams, 2);
+    });
+    assert_eq!(kept.gauge("milvus.client.streams{}"), 0.0);
+    for labels in ["", ",error.type=unimplemented"] {
+        let name = "db.client.operation.duration";
+        let labels = format!("db.operation.name=DumpMessages,db.system.name=milvus{labels}");
+        assert_eq!(kept.value(&format!("{name}{{{labels}}}")), 1);
+    }
+    let spans = captured.named("milvus.stream", "DumpMessages");
+    let [(_, well), (_, failed)] = spans.as_slice() else {
+        panic!("{spans:#?}")
+    };
+    has_fields(well, &[("otel.kind", "client"), ("milvus.alias", "prod")]);
+    assert!(well.fields.contains_key("milvus.channel.id"));
+    assert!(!well.fields.contains_key("error.type"));
+    has_fields(
+        failed,
+        &[
+            ("error.type", "unimplemented"),
+            ("otel.status_code", "ERROR"),
+        ],
+    );
 }

@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     durations: ArcSwap<Vec<(&'static str, Histogram)>>,
     in_flight: Gauge,
     waiting: Gauge,
+    streams: Gauge,
     retries: Counter,
     throttled: Counter,
     ready: Gauge,
@@ -39,6 +40,7 @@ impl Metrics {
             durations: ArcSwap::default(),
             in_flight: metrics::gauge!("milvus.client.calls", "state" => "in_flight", "server.address" => label()),
             waiting: metrics::gauge!("milvus.client.calls", "state" => "waiting", "server.address" => label()),
+            streams: metrics::gauge!("milvus.client.streams", "server.address" => label()),
             retries: metrics::counter!("milvus.client.retries", "server.address" => label()),
             throttled: metrics::counter!("milvus.client.throttled", "server.address" => label()),
             ready: metrics::gauge!("milvus.client.channels", "state" => "ready", "server.address" => label()),
@@ -59,6 +61,27 @@ impl Metrics {
     /// A call waits for a stream until the guard is dropped.
     pub(crate) fn wait_begins(&self) -> Counted<'_> {
         Counted::new(&self.waiting)
+    }
+
+    /// A stream of messages is being opened; it is there until [`Metrics::stream_is_gone`].
+    pub(crate) fn stream_begins(&self) {
+        self.streams.increment(1);
+    }
+
+    pub(crate) fn stream_is_gone(&self) {
+        self.streams.decrement(1);
+    }
+
+    pub(crate) fn stream_ended(
+        &self,
+        operation: &'static str,
+        took: Duration,
+        outcome: Result<(), ErrorKind>,
+    ) {
+        match outcome {
+            Ok(()) => self.succeeded(operation, took),
+            Err(kind) => self.failed(operation, took, kind),
+        }
     }
 
     pub(crate) fn call_ended(

@@ -16,7 +16,7 @@ use crate::event::EventKind;
 use crate::grpc::{Answer, Broken};
 
 /// Where the spans and events of calls are found by filters.
-const CALL: &str = "milvus_transport::call";
+pub(super) const CALL: &str = "milvus_transport::call";
 /// Where the spans and events of attempts are found by filters.
 const ATTEMPT: &str = "milvus_transport::attempt";
 /// Where the events of pools are found by filters.
