@@ -27,6 +27,8 @@ pub(crate) const DEADLINE: f64 = 10.0;
 pub(crate) const BEFORE: Duration = Duration::from_secs(2);
 const AFTER: Duration = Duration::from_secs(4);
 const CALLERS: usize = 64;
+/// Of the rate before a fault, in percent: what is taken as back again, and as all of it.
+const FULL_RATES: [u32; 2] = [70, 95];
 const PEERS: [Who; 3] = [Who::Ours, Who::MilvusSdk, Who::Pymilvus];
 
 #[derive(Clone, Copy)]
@@ -93,6 +95,7 @@ pub(crate) fn run(report: &mut Report, quick: bool) -> anyhow::Result<()> {
         Fault::PauseOneOfThree(seconds(10)),
         Fault::RollingRestart,
         Fault::KillRealMilvus(seconds(2)),
+        Fault::KillRealMilvus(seconds(8)),
     ];
     let some = [
         Fault::Kill(seconds(2)),
@@ -245,12 +248,14 @@ fn inject(
             Some(now_ms()?)
         }
         Fault::RollingRestart => {
+            let mut up = None;
             for _ in 0..servers.len() {
                 let back = restart(servers.remove(0), Duration::from_secs(1), keys)?;
+                up = Some(now_ms()?);
                 servers.push(back);
                 thread::sleep(Duration::from_secs(1));
             }
-            None
+            up
         }
     };
     Ok((up, servers))
@@ -297,12 +302,17 @@ impl Observed {
     #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     fn add_to(&self, report: &mut Report, case: &str, who: &str) {
         let account = &self.account;
-        let failed: Vec<i64> = [&account.not_applied[..], &account.unknown[..]].concat();
+        let failed: HashSet<i64> = account
+            .not_applied
+            .iter()
+            .chain(&account.unknown)
+            .copied()
+            .collect();
         let is_there = |key: &&i64| self.arrived.keys.contains(*key);
-        let acknowledged = (0..account.inserts).filter(|key| !failed.contains(key));
-        let lost = acknowledged
-            .filter(|key| !self.arrived.keys.contains(key))
-            .count();
+        let acknowledged: Vec<i64> = (0..account.inserts)
+            .filter(|key| !failed.contains(key))
+            .collect();
+        let lost = acknowledged.iter().filter(|key| !is_there(key)).count();
         let counts = [
             (
                 "calls",
@@ -322,6 +332,8 @@ impl Observed {
                 "failed inserts of others that arrived",
                 account.unknown.iter().filter(is_there).count() as f64,
             ),
+            ("acknowledged inserts", acknowledged.len() as f64),
+            ("inserts that arrived", self.arrived.keys.len() as f64),
             ("acknowledged inserts that never arrived", lost as f64),
             ("inserts that arrived twice", self.arrived.doubled as f64),
             ("longest call [ms]", account.longest_ms),
@@ -329,21 +341,30 @@ impl Observed {
         for (metric, value) in counts {
             report.add(case, who, metric, value);
         }
-        match self.up_ms.map(|up| self.full_rate_after(up)) {
-            Some(Some(ms)) => report.add(case, who, "full rate after up again [ms]", ms),
-            Some(None) => report.remark(case, who, "never came back to its full rate"),
-            None => {}
+        for percent in self.up_ms.map_or(&[][..], |_| &FULL_RATES[..]) {
+            match self.up_ms.and_then(|up| self.rate_after(up, *percent)) {
+                Some(ms) => {
+                    let metric = format!("{percent} % of the rate after up again [ms]");
+                    report.add(case, who, &metric, ms);
+                }
+                None => {
+                    let text = format!("never came back to {percent} % of its rate");
+                    report.remark(case, who, &text);
+                }
+            }
         }
         for said in &account.said {
             report.remark(case, who, said);
         }
     }
 
-    /// From `up` until the rate was again, and stayed for half a second, 70 % of what it was before the fault.
+    /// From `up` until the rate of half a second was again so many percent of what it was before the fault, and that of no
+    /// tenth of it below the least that counts as back.
     #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    fn full_rate_after(&self, up: u64) -> Option<f64> {
+    fn rate_after(&self, up: u64, percent: u32) -> Option<f64> {
         /// In hundredths of a second: what is taken as one rate.
         const WINDOW: usize = 10;
+        const WINDOWS: usize = 5;
         let per = &self.account.per_centisecond;
         let index = |ms: u64| usize::try_from(ms.saturating_sub(self.account.began_ms) / 10).ok();
         let rate = |from: usize| {
@@ -353,10 +374,16 @@ impl Observed {
         let fault = index(self.fault_ms)?;
         let before = per.get(fault.checked_sub(100)?..fault)?;
         let usual = f64::from(before.iter().sum::<u32>()) / 10.0;
+        let of_usual = |percent: u32| usual * f64::from(percent) / 100.0;
         let up = index(up)?;
         let back = (up..per.len()).find(|from| {
-            (0..5)
-                .all(|window| rate(from + window * WINDOW).is_some_and(|rate| rate >= 0.7 * usual))
+            let rates: Option<Vec<f64>> = (0..WINDOWS)
+                .map(|window| rate(from + window * WINDOW))
+                .collect();
+            rates.is_some_and(|rates| {
+                rates.iter().all(|rate| *rate >= of_usual(FULL_RATES[0]))
+                    && rates.iter().sum::<f64>() >= of_usual(percent) * WINDOWS as f64
+            })
         })?;
         Some((back - up) as f64 * 10.0)
     }
