@@ -98,6 +98,7 @@ fn read(messages: Vec<FieldData>) -> Rows {
         fields_data: messages,
         ..QueryResults::default()
     })
+    .expect("columns that can be read")
 }
 
 proptest! {

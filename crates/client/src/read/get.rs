@@ -114,12 +114,8 @@ impl Get {
     }
 
     async fn send(self) -> Result<Rows> {
-        let mut parts = std::pin::pin!(self.parts().await?);
-        let mut all = Rows::default();
-        while let Some(rows) = parts.try_next().await? {
-            all.append(rows)?;
-        }
-        Ok(all)
+        let parts: Vec<Rows> = self.parts().await?.try_collect().await?;
+        Rows::joined(parts)
     }
 }
 
@@ -133,7 +129,7 @@ struct Part {
 impl Part {
     /// Reads these ids; halves them as long as the answer is too large.
     async fn read(&self, range: Range<usize>) -> Result<Rows> {
-        let mut rows = Rows::default();
+        let mut parts = Vec::new();
         let mut left = vec![range];
         while let Some(range) = left.pop() {
             let mut query = self
@@ -148,7 +144,7 @@ impl Part {
                 .filter(range.clone(), &self.key, self.has_templates);
             let message = query.message(query.filter.expression.clone(), None, Vec::new());
             match Query::call(&query.target.client, message, &self.clock).await {
-                Ok(part) => rows.append(part)?,
+                Ok(part) => parts.push(part),
                 Err(error) if range.len() > 1 && is_too_large(&error) => {
                     let middle = range.start + range.len() / 2;
                     left.push(middle..range.end);
@@ -157,7 +153,7 @@ impl Part {
                 Err(error) => return Err(error),
             }
         }
-        Ok(rows)
+        Rows::joined(parts)
     }
 }
 
@@ -179,5 +175,5 @@ fn row_bytes(collection: &CollectionDescription, output_fields: &[String]) -> us
         .iter()
         .filter(|field| all || output_fields.contains(&field.name))
         .filter_map(crate::schema::FieldSchema::vector_bytes);
-    ROW_BYTES + vectors.sum::<usize>()
+    vectors.fold(ROW_BYTES, usize::saturating_add)
 }

@@ -234,7 +234,7 @@ impl Query {
         let answer = client
             .call(Feature::call("queries"), &rpc::QUERY, message, clock)
             .await?;
-        Ok(Rows::from_answer(answer))
+        Rows::from_answer(answer)
     }
 
     async fn send(mut self) -> Result<Rows> {

@@ -81,7 +81,7 @@ impl QueryVector {
         {
             return Err(Rule::Dimension {
                 expected: dimension,
-                found: vector.bytes.len() * dimension / width.max(1),
+                found: field.data_type.dimensions_of(vector.bytes.len()),
             });
         }
         match first_not_finite(field.data_type, &vector.bytes) {

@@ -1,8 +1,10 @@
 //! One column of an answer.
 //!
 //! Invariant: every row from 0 to `len()` can be asked for, whatever the server left out: values of null
-//! rows are there for scalars and missing for vectors.
+//! rows are there for scalars and missing for vectors. Vectors are whole: their bytes are a multiple of the
+//! width that the server says they have.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -90,7 +92,11 @@ column_values! {
 
 impl ResultColumn {
     /// Takes a message over. `rows` is the number of rows of the answer, when it is known.
-    pub(crate) fn new(message: wire::FieldData, rows: Option<usize>) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::UnexpectedAnswer`] when the bytes of dense vectors are not vectors of the type and dimension that
+    /// the message says.
+    pub(crate) fn new(message: wire::FieldData, rows: Option<usize>) -> Result<Self> {
         let wire::FieldData {
             r#type,
             field_name,
@@ -128,12 +134,40 @@ impl ResultColumn {
             rows: 0,
             places: OnceLock::new(),
         };
+        column.check_vectors()?;
         column.rows = if column.valid.is_empty() {
             rows.unwrap_or_else(|| column.value_count())
         } else {
             column.valid.len()
         };
-        column
+        Ok(column)
+    }
+
+    /// Everything that is computed from the dimension rests on this.
+    fn check_vectors(&self) -> Result<()> {
+        let Some(packed) = self.packed_vectors() else {
+            return Ok(());
+        };
+        let is_float = matches!(self.values, ResultValues::FloatVector(_));
+        let width = self.vector_width();
+        if width.is_none() || is_float != (self.data_type == DataType::FloatVector) {
+            let problem = format!("vectors of another type than {} came", self.data_type);
+            return Err(self.problem(problem));
+        }
+        if packed.is_empty() || width.is_some_and(|width| width > 0 && packed.len() % width == 0) {
+            return Ok(());
+        }
+        Err(self.problem(format!(
+            "{} bytes are no vectors of type {} with {} dimensions",
+            packed.len(),
+            self.data_type,
+            self.dimension
+        )))
+    }
+
+    /// Bytes of a dense vector.
+    pub(crate) fn vector_width(&self) -> Option<usize> {
+        self.data_type.dense_vector_bytes(self.dimension)
     }
 
     /// The field's name.
@@ -218,22 +252,28 @@ impl ResultColumn {
         };
         let values = packed.values().map_err(|problem| self.broken(&problem))?;
         Ok(self
-            .place(row)
-            .and_then(|place| values.get(place * self.dimension..(place + 1) * self.dimension)))
+            .vector_range(row)
+            .and_then(|bytes| values.get(bytes.start / 4..bytes.end / 4)))
     }
 
     /// The bytes of a dense vector of any kind, as on the wire (little-endian); `None` when the row has
     /// none or the field is of another type.
     pub fn vector_bytes(&self, row: usize) -> Option<Bytes> {
-        let packed = match &self.values {
-            ResultValues::FloatVector(packed) => packed.bytes(),
-            ResultValues::PackedVector(packed) => packed,
-            _ => return None,
-        };
-        let width = self.data_type.dense_vector_bytes(self.dimension)?;
-        let place = self.place(row)?;
-        let range = place * width..(place + 1) * width;
+        let packed = self.packed_vectors()?;
+        let range = self.vector_range(row)?;
         (range.end <= packed.len()).then(|| packed.slice(range))
+    }
+
+    /// The bytes of a dense vector of any kind, borrowed.
+    pub(crate) fn vector(&self, row: usize) -> Option<&[u8]> {
+        self.packed_vectors()?.get(self.vector_range(row)?)
+    }
+
+    /// Where a row's vector stands among the packed ones. It may be beyond their end.
+    pub(crate) fn vector_range(&self, row: usize) -> Option<Range<usize>> {
+        let width = self.vector_width()?;
+        let start = self.place(row)?.checked_mul(width)?;
+        Some(start..start.checked_add(width)?)
     }
 
     /// All vectors of a dense vector field, one after the other, as on the wire (little-endian).
@@ -308,10 +348,7 @@ impl ResultColumn {
     }
 
     fn value_count(&self) -> usize {
-        let vectors = |bytes: usize| {
-            let width = self.data_type.dense_vector_bytes(self.dimension);
-            bytes / width.unwrap_or(0).max(1)
-        };
+        let vectors = |bytes: usize| bytes / self.vector_width().unwrap_or(0).max(1);
         match &self.values {
             ResultValues::Bool(values) => values.len(),
             ResultValues::Int(values) => values.len(),
@@ -328,41 +365,68 @@ impl ResultColumn {
         }
     }
 
-    fn problem(&self, problem: String) -> Error {
+    pub(super) fn problem(&self, problem: String) -> Error {
         Error::answer(format!("column `{}`", self.name), problem)
     }
 
-    fn broken(&self, problem: &milvus_protocol::PackedLengthError) -> Error {
+    pub(super) fn broken(&self, problem: &milvus_protocol::PackedLengthError) -> Error {
         self.problem(problem.to_string())
     }
 
-    /// Puts the rows of another answer behind these. `false` when they are not of one kind.
-    pub(super) fn append(&mut self, other: Self) -> bool {
+    /// Puts the rows of other answers behind these; packed values are copied once, however many answers there are.
+    /// `false` when they are not of one kind.
+    pub(super) fn append(&mut self, parts: Vec<Self>) -> bool {
         use ResultValues as V;
-        let join = |first: &Bytes, second: &Bytes| Bytes::from([first.as_ref(), second].concat());
-        match (&mut self.values, other.values) {
-            (V::Bool(all), V::Bool(more)) => all.extend(more),
-            (V::Int(all), V::Int(more)) => all.extend(more),
-            (V::Long(all), V::Long(more)) => all.extend(more),
-            (V::Float(all), V::Float(more)) | (V::FloatVector(all), V::FloatVector(more)) => {
-                *all = Packed::new(join(all.bytes(), more.bytes()));
+        let mut packed: Vec<Bytes> = Vec::new();
+        for part in parts {
+            if self.packed_vectors().is_some_and(Bytes::is_empty)
+                && packed.iter().all(Bytes::is_empty)
+            {
+                // No vector yet that has a dimension.
+                self.dimension = part.dimension;
+            } else if part
+                .packed_vectors()
+                .is_some_and(|vectors| !vectors.is_empty())
+                && part.dimension != self.dimension
+            {
+                return false;
             }
-            (V::Double(all), V::Double(more)) => {
-                *all = Packed::new(join(all.bytes(), more.bytes()));
+            match (&mut self.values, part.values) {
+                (V::Bool(all), V::Bool(more)) => all.extend(more),
+                (V::Int(all), V::Int(more)) => all.extend(more),
+                (V::Long(all), V::Long(more)) => all.extend(more),
+                (V::Float(_), V::Float(more)) | (V::FloatVector(_), V::FloatVector(more)) => {
+                    packed.push(more.bytes().clone());
+                }
+                (V::Double(_), V::Double(more)) => packed.push(more.bytes().clone()),
+                (V::PackedVector(_), V::PackedVector(more)) => packed.push(more),
+                (V::Text(all), V::Text(more))
+                | (V::Json(all), V::Json(more))
+                | (V::Sparse(all), V::Sparse(more)) => all.extend(more),
+                (V::Array(all), V::Array(more)) => all.extend(more),
+                _ => return false,
             }
-            (V::Text(all), V::Text(more))
-            | (V::Json(all), V::Json(more))
-            | (V::Sparse(all), V::Sparse(more)) => all.extend(more),
-            (V::Array(all), V::Array(more)) => all.extend(more),
-            (V::PackedVector(all), V::PackedVector(more)) => *all = join(all, &more),
-            _ => return false,
+            if !self.valid.is_empty() || !part.valid.is_empty() {
+                self.valid.resize(self.rows, true);
+                self.valid.extend(part.valid);
+                self.valid.resize(self.rows + part.rows, true);
+            }
+            self.rows += part.rows;
         }
-        if !self.valid.is_empty() || !other.valid.is_empty() {
-            self.valid.resize(self.rows, true);
-            self.valid.extend(other.valid);
-            self.valid.resize(self.rows + other.rows, true);
+        let join = |first: &Bytes| {
+            let all: Vec<&[u8]> = std::iter::once(first)
+                .chain(&packed)
+                .map(AsRef::as_ref)
+                .collect();
+            Bytes::from(all.concat())
+        };
+        match &mut self.values {
+            _ if packed.is_empty() => {}
+            V::Float(all) | V::FloatVector(all) => *all = Packed::new(join(all.bytes())),
+            V::Double(all) => *all = Packed::new(join(all.bytes())),
+            V::PackedVector(all) => *all = join(all),
+            _ => {}
         }
-        self.rows += other.rows;
         self.places = OnceLock::new();
         true
     }
@@ -378,8 +442,8 @@ impl ResultColumn {
             self.valid.iter().take(row).filter(|valid| **valid).count()
         };
         let at = at.min(self.value_count());
-        let width = self.data_type.dense_vector_bytes(self.dimension);
-        let vectors = at * width.unwrap_or(0);
+        // There are `at` vectors, so that nothing overflows.
+        let vectors = at.saturating_mul(self.vector_width().unwrap_or(0));
         let values = match &mut self.values {
             V::Bool(values) => V::Bool(values.split_off(at)),
             V::Int(values) => V::Int(values.split_off(at)),
@@ -390,7 +454,7 @@ impl ResultColumn {
             V::Json(slices) => V::Json(slices.split_off(at)),
             V::Sparse(slices) => V::Sparse(slices.split_off(at)),
             V::Array(arrays) => V::Array(arrays.split_off(at)),
-            V::FloatVector(packed) => V::FloatVector(packed.split_off(at * self.dimension)),
+            V::FloatVector(packed) => V::FloatVector(packed.split_off(vectors / 4)),
             V::PackedVector(packed) => V::PackedVector(packed.split_off(vectors)),
             V::Other(_) => return None,
         };

@@ -5,16 +5,19 @@
 //!
 //! Invariant: reading copies nothing that can be borrowed from the received buffer.
 
+mod members;
 mod value;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::value::{BorrowedStrDeserializer, StringDeserializer};
+use serde::de::value::{BorrowedStrDeserializer, CowStrDeserializer};
 use serde::de::{DeserializeSeed, IntoDeserializer, MapAccess, Visitor};
 
 use super::column::ResultValues;
 use super::{Id, ResultColumn};
+use members::{Member, Members};
 use value::ValueReader;
 
 /// Why a row is not what the caller wants.
@@ -129,7 +132,8 @@ impl<'a> serde::Deserializer<'a> for RowReader<'a> {
 /// A value whose key has been read.
 enum Pending<'a> {
     Column(&'a ResultColumn),
-    Dynamic(serde_json::Value),
+    /// The text of a member of `$meta`.
+    Dynamic(&'a [u8]),
     Id(Id<'a>),
     Score(f32),
 }
@@ -140,30 +144,34 @@ struct Entries<'a> {
     column: usize,
     value: Option<Pending<'a>>,
     /// What is left of the dynamic fields.
-    dynamic: Option<serde_json::map::IntoIter>,
+    dynamic: Option<Members<'a>>,
 }
 
 impl<'a> Entries<'a> {
-    fn next_dynamic(&mut self) -> Option<(String, serde_json::Value)> {
+    fn next_dynamic(&mut self) -> Result<Option<Member<'a>>, Unreadable> {
         let wanted = self.row.dynamic_fields;
         let columns = self.row.columns;
-        self.dynamic.as_mut()?.find(|(name, _)| {
+        let Some(members) = &mut self.dynamic else {
+            return Ok(None);
+        };
+        while let Some((name, value)) = members.next()? {
             // A field of the schema hides a dynamic one of the same name.
-            wanted.is_none_or(|wanted| wanted.contains(name))
+            if wanted.is_none_or(|wanted| wanted.iter().any(|wanted| *wanted == name))
                 && !columns.iter().any(|column| column.name() == name)
-        })
+            {
+                return Ok(Some((name, value)));
+            }
+        }
+        Ok(None)
     }
 
-    fn open_dynamic(&mut self, column: &ResultColumn) -> Result<(), Unreadable> {
+    fn open_dynamic(&mut self, column: &'a ResultColumn) -> Result<(), Unreadable> {
         if let ResultValues::Json(objects) = column.raw()
             && let Some(object) = column
                 .place(self.row.row)
                 .and_then(|place| objects.get(place))
-            && !object.is_empty()
         {
-            let object: serde_json::Map<String, serde_json::Value> =
-                serde_json::from_slice(object)?;
-            self.dynamic = Some(object.into_iter());
+            self.dynamic = Some(Members::of(object)?);
         }
         Ok(())
     }
@@ -177,9 +185,15 @@ impl<'a> MapAccess<'a> for Entries<'a> {
         seed: K,
     ) -> Result<Option<K::Value>, Unreadable> {
         loop {
-            if let Some((name, value)) = self.next_dynamic() {
+            if let Some((name, value)) = self.next_dynamic()? {
                 self.value = Some(Pending::Dynamic(value));
-                let name: StringDeserializer<Unreadable> = name.into_deserializer();
+                let name = match name {
+                    Cow::Borrowed(name) => {
+                        let name = BorrowedStrDeserializer::<Unreadable>::new(name);
+                        return seed.deserialize(name).map(Some);
+                    }
+                    Cow::Owned(_) => CowStrDeserializer::<Unreadable>::new(name),
+                };
                 return seed.deserialize(name).map(Some);
             }
             self.dynamic = None;
@@ -212,7 +226,12 @@ impl<'a> MapAccess<'a> for Entries<'a> {
             Some(Pending::Column(column)) => seed
                 .deserialize(ValueReader::new(column, self.row.row))
                 .map_err(|problem| Unreadable(format!("field `{}`: {problem}", column.name()))),
-            Some(Pending::Dynamic(value)) => Ok(seed.deserialize(value)?),
+            Some(Pending::Dynamic(text)) => {
+                let mut json = serde_json::Deserializer::from_slice(text);
+                let value = seed.deserialize(&mut json)?;
+                json.end()?;
+                Ok(value)
+            }
             Some(Pending::Id(Id::Int64(id))) => {
                 seed.deserialize(IntoDeserializer::<Unreadable>::into_deserializer(id))
             }

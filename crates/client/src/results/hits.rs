@@ -289,10 +289,11 @@ impl SearchResults {
         let data = answer.results.unwrap_or_default();
         let ids = Ids::from_wire(data.ids)?;
         let mut offsets = Vec::with_capacity(data.topks.len() + 1);
-        let mut end = 0;
+        let mut end = 0_usize;
         offsets.push(end);
         for hits in &data.topks {
-            end += usize::try_from(*hits).unwrap_or(0);
+            // More than can be counted is more than came.
+            end = end.saturating_add(usize::try_from(*hits).unwrap_or(0));
             offsets.push(end);
         }
         let scores = Packed::<f32>::new(data.scores);
@@ -310,7 +311,8 @@ impl SearchResults {
             .values()
             .map_err(|problem| Error::answer("the scores", problem.to_string()))?;
         let column = |message| ResultColumn::new(message, Some(end));
-        let columns: Vec<_> = data.fields_data.into_iter().map(column).collect();
+        let columns = data.fields_data.into_iter().map(column);
+        let columns = columns.collect::<Result<Vec<_>>>()?;
         Ok(Self {
             ids,
             scores,
@@ -318,7 +320,7 @@ impl SearchResults {
             dynamic_fields: dynamic_fields(&columns, data.output_fields),
             columns,
             primary_field: data.primary_field_name,
-            group_by: data.group_by_field_value.map(column),
+            group_by: data.group_by_field_value.map(column).transpose()?,
             recalls: Packed::new(data.recalls),
             session_timestamp: answer.session_ts,
             cost: answer.status.as_ref().map_or(0, cost),

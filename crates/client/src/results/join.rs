@@ -5,28 +5,31 @@
 use super::ResultColumn;
 use crate::error::{Error, Result};
 
-/// Appends `more` to `all`; both have the same columns, in any order.
-pub(super) fn append_columns(all: &mut Vec<ResultColumn>, more: Vec<ResultColumn>) -> Result<()> {
-    if all.is_empty() {
-        *all = more;
-        return Ok(());
-    }
+/// Joins the columns of several answers; all have the same ones, in any order.
+pub(super) fn join_columns(parts: Vec<Vec<ResultColumn>>) -> Result<Vec<ResultColumn>> {
     let problem = |name: &str| {
         Error::answer(
             format!("column `{name}`"),
             "two parts of one result do not have the same columns",
         )
     };
-    if all.len() != more.len() {
-        let name = all.first().map_or("", ResultColumn::name);
-        return Err(problem(name));
-    }
-    for part in more {
-        let name = part.name().to_owned();
-        let column = all.iter_mut().find(|column| column.name() == name);
-        if !column.is_some_and(|column| column.append(part)) {
-            return Err(problem(&name));
+    let mut parts = parts.into_iter();
+    let mut all = parts.next().unwrap_or_default();
+    let mut others: Vec<_> = parts.collect();
+    for column in &mut all {
+        let same = |part: &mut Vec<ResultColumn>| {
+            let place = part
+                .iter()
+                .position(|other| other.name() == column.name())?;
+            Some(part.swap_remove(place))
+        };
+        let same: Option<Vec<_>> = others.iter_mut().map(same).collect();
+        if !same.is_some_and(|same| column.append(same)) {
+            return Err(problem(column.name()));
         }
     }
-    Ok(())
+    match others.iter().flatten().next() {
+        Some(left) => Err(problem(left.name())),
+        None => Ok(all),
+    }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::ResultColumn;
 use super::de::RowReader;
-use super::join::append_columns;
+use super::join::join_columns;
 use crate::error::{Error, Result};
 use crate::write::cost;
 
@@ -115,35 +115,50 @@ impl Rows {
     }
 
     /// Takes an answer over.
-    pub(crate) fn from_answer(answer: QueryResults) -> Self {
-        let columns: Vec<_> = answer
+    pub(crate) fn from_answer(answer: QueryResults) -> Result<Self> {
+        let columns = answer
             .fields_data
             .into_iter()
             .map(|message| ResultColumn::new(message, None))
-            .collect();
+            .collect::<Result<Vec<_>>>()?;
         let rows = columns.iter().map(ResultColumn::len).max().unwrap_or(0);
-        Self {
+        Ok(Self {
             dynamic_fields: dynamic_fields(&columns, answer.output_fields),
             columns,
             rows,
             session_timestamp: answer.session_ts,
             cost: answer.status.as_ref().map_or(0, cost),
-        }
+        })
     }
 
-    /// Puts the rows of another answer behind these.
-    pub(crate) fn append(&mut self, other: Self) -> Result<()> {
-        if other.is_empty() {
-            return Ok(());
+    /// The rows of several answers, one behind the other.
+    pub(crate) fn joined(parts: impl IntoIterator<Item = Self>) -> Result<Self> {
+        let mut columns = Vec::new();
+        let mut all = Self::default();
+        let (mut rows, mut cost) = (0, 0);
+        for mut part in parts {
+            if part.is_empty() && rows > 0 {
+                continue;
+            }
+            if rows == 0 {
+                // Answers without rows need not have columns.
+                columns.clear();
+                all = Self {
+                    dynamic_fields: part.dynamic_fields.take(),
+                    session_timestamp: part.session_timestamp,
+                    ..Self::default()
+                };
+            }
+            rows += part.rows;
+            cost += part.cost;
+            columns.push(part.columns);
         }
-        if self.is_empty() {
-            *self = other;
-            return Ok(());
-        }
-        append_columns(&mut self.columns, other.columns)?;
-        self.rows += other.rows;
-        self.cost += other.cost;
-        Ok(())
+        Ok(Self {
+            columns: join_columns(columns)?,
+            rows,
+            cost,
+            ..all
+        })
     }
 }
 

@@ -149,14 +149,25 @@ impl DataType {
 
     /// Bytes on the wire for one dense vector of `dimension` dimensions; `None` for other types.
     ///
-    /// A binary vector's dimension counts bits.
+    /// A binary vector's dimension counts bits. A dimension that no memory holds gives `usize::MAX`.
     pub const fn dense_vector_bytes(self, dimension: usize) -> Option<usize> {
         match self {
-            Self::FloatVector => Some(dimension * 4),
-            Self::Float16Vector | Self::BFloat16Vector => Some(dimension * 2),
+            Self::FloatVector => Some(dimension.saturating_mul(4)),
+            Self::Float16Vector | Self::BFloat16Vector => Some(dimension.saturating_mul(2)),
             Self::Int8Vector => Some(dimension),
             Self::BinaryVector => Some(dimension.div_ceil(8)),
             _ => None,
+        }
+    }
+
+    /// How many dimensions a dense vector of so many bytes has; 0 for other types.
+    pub(crate) const fn dimensions_of(self, bytes: usize) -> usize {
+        match self {
+            Self::FloatVector => bytes / 4,
+            Self::Float16Vector | Self::BFloat16Vector => bytes / 2,
+            Self::Int8Vector => bytes,
+            Self::BinaryVector => bytes.saturating_mul(8),
+            _ => 0,
         }
     }
 

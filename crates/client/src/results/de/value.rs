@@ -32,21 +32,12 @@ impl<'a> ValueReader<'a> {
     }
 
     fn packed(&self) -> Option<&'a [u8]> {
-        let packed = match self.column.raw() {
-            ResultValues::FloatVector(packed) => packed.bytes(),
-            ResultValues::PackedVector(packed) => packed,
-            _ => return None,
-        };
-        let width = self
-            .column
-            .data_type()
-            .dense_vector_bytes(self.column.dimension())?;
-        let place = self.column.place(self.row)?;
-        packed.get(place * width..(place + 1) * width)
+        self.column.vector(self.row)
     }
 
     fn vector<V: Visitor<'a>>(&self, visitor: V) -> Result<V::Value, Unreadable> {
-        let bytes = self.packed().unwrap_or_default();
+        let missing = || Unreadable::custom("the server sent no value for this row");
+        let bytes = self.packed().ok_or_else(missing)?;
         let halves = |convert: fn(u16) -> f32| {
             let (halves, _) = bytes.as_chunks::<2>();
             halves
@@ -116,8 +107,11 @@ impl<'a> serde::Deserializer<'a> for ValueReader<'a> {
     type Error = Unreadable;
 
     fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Unreadable> {
-        let Some(place) = self.column.place(self.row) else {
-            return visitor.visit_unit();
+        let place = match (self.column.raw(), self.column.place(self.row)) {
+            // How many rows such a column has is not known either.
+            (ResultValues::Other(_), _) => 0,
+            (_, Some(place)) => place,
+            (_, None) => return visitor.visit_unit(),
         };
         let missing = || Unreadable::custom("the server sent no value for this row");
         match self.column.raw() {
@@ -208,9 +202,14 @@ impl<'a> serde::Deserializer<'a> for ValueReader<'a> {
         }
     }
 
+    /// Nothing is looked at: a column that nobody asked for may be of a type that is not read here.
+    fn deserialize_ignored_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Unreadable> {
+        visitor.visit_unit()
+    }
+
     serde::forward_to_deserialize_any! {
         <V: Visitor<'a>>
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string unit unit_struct seq
-        tuple tuple_struct map struct identifier ignored_any
+        tuple tuple_struct map struct identifier
     }
 }
