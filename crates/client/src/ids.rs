@@ -115,6 +115,11 @@ impl Ids {
 
     /// Where to cut the list.
     pub(crate) fn parts(&self, most: usize) -> Vec<Range<usize>> {
+        self.parts_of(most, BYTES_AT_A_TIME)
+    }
+
+    /// Where to cut the list into parts of so many ids and bytes at most.
+    fn parts_of(&self, most: usize, most_bytes: usize) -> Vec<Range<usize>> {
         let most = most.clamp(1, IDS_AT_A_TIME);
         let (mut parts, mut start, mut bytes) = (Vec::new(), 0, 0);
         for place in 0..self.len() {
@@ -122,7 +127,7 @@ impl Ids {
                 Some(Id::VarChar(id)) => id.len() + 4,
                 _ => 21,
             };
-            if place - start == most || (bytes + id_bytes > BYTES_AT_A_TIME && place > start) {
+            if place - start == most || (bytes + id_bytes > most_bytes && place > start) {
                 parts.push(start..place);
                 (start, bytes) = (place, 0);
             }
@@ -165,22 +170,21 @@ pub(crate) fn literal(id: Id<'_>) -> String {
     }
 }
 
-/// Filters that together choose the rows with these ids.
-pub(crate) fn id_filters(
+/// Filters that together choose the rows with these ids, each of at most so many bytes. Each is made when its turn comes.
+pub(crate) fn id_filters<'a>(
     client: &Client,
-    collection: &CollectionDescription,
-    ids: &Ids,
-) -> Result<Vec<(Range<u64>, Filter)>> {
+    collection: &'a CollectionDescription,
+    ids: &'a Ids,
+    bytes: Option<usize>,
+) -> Result<impl ExactSizeIterator<Item = (Range<u64>, Filter)> + Send + use<'a>> {
     let key = ids.check(collection)?;
     let has_templates = client.is_known_to_have(TEMPLATES);
-    Ok(ids
-        .parts(IDS_AT_A_TIME)
-        .into_iter()
-        .map(|part| {
-            let rows = part.start as u64..part.end as u64;
-            (rows, ids.filter(part, key, has_templates))
-        })
-        .collect())
+    let bytes = bytes.unwrap_or(BYTES_AT_A_TIME).min(BYTES_AT_A_TIME);
+    let parts = ids.parts_of(IDS_AT_A_TIME, bytes).into_iter();
+    Ok(parts.map(move |part| {
+        let rows = part.start as u64..part.end as u64;
+        (rows, ids.filter(part, key, has_templates))
+    }))
 }
 
 /// Servers that lack this would answer as if no query had been given.

@@ -1,8 +1,8 @@
 //! Writing rows: insert, upsert, delete; of any number.
 //!
 //! A write is cut into requests below the server's limit, a few of which are under way at a time. Each
-//! is built when its turn comes, so that memory holds the caller's rows and a few requests, whose vectors
-//! are slices of the caller's.
+//! is built when its turn comes, so that memory holds the caller's rows and a few requests; vectors given as
+//! columns are slices of the caller's.
 //!
 //! Invariant: every row is in exactly one request, and the outcome of every row is reported.
 
@@ -10,10 +10,12 @@
 mod options;
 mod delete;
 mod insert;
+mod pieces;
 mod pipeline;
 mod prepared;
 mod rows;
 mod source;
+mod survey;
 mod upsert;
 
 use std::collections::BTreeMap;

@@ -1,17 +1,20 @@
 //! Columns from Arrow arrays.
 //!
-//! Invariant: the values of floats, texts and vectors are slices of the array's own buffers, unless nulls
-//! stand between them.
+//! Invariant: the values of floats, texts, bytes and vectors are slices of the array's own buffers; where nulls stand
+//! between packed values, those that are there are copied once.
 
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
+use arrow_array::types::ByteArrayType;
 use arrow_array::types::{
-    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    UInt8Type, UInt16Type, UInt32Type,
+    ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, UInt8Type, UInt16Type, UInt32Type,
 };
-use arrow_array::{Array, ArrayRef, GenericStringArray, OffsetSizeTrait, RecordBatch};
-use arrow_buffer::{Buffer, OffsetBuffer};
+use arrow_array::{
+    Array, ArrayRef, FixedSizeBinaryArray, GenericByteArray, OffsetSizeTrait, RecordBatch,
+};
+use arrow_buffer::{ArrowNativeType as _, Buffer, OffsetBuffer};
 use arrow_schema::DataType as ArrowType;
 use bytes::Bytes;
 
@@ -45,7 +48,18 @@ impl Column {
     }
 }
 
-/// A column of the values of an Arrow array.
+/// A column of the values of an Arrow array:
+///
+/// | Arrow | for fields of type |
+/// |---|---|
+/// | `Boolean`, integers, `Float32`, `Float64` | the same; integers are range checked |
+/// | `Utf8`, `LargeUtf8` | `VarChar` and other texts; `JSON`, of text that is JSON |
+/// | lists of `Float32` | `FloatVector`; `Float16Vector` and `BFloat16Vector` (converted); `Array` |
+/// | lists of `Float16` | `Float16Vector` |
+/// | lists of `Int8` | `Int8Vector`, `Array` |
+/// | lists of `UInt8`, `FixedSizeBinary` | any dense vector field, packed as on the wire |
+/// | `Binary`, `LargeBinary` | the same; `SparseFloatVector`: pairs of `u32` index and `f32` value, little-endian |
+/// | lists of booleans, integers, floats, text | `Array` |
 ///
 /// # Errors
 /// [`Error::InvalidRequest`] for types that no field has.
@@ -64,16 +78,11 @@ impl TryFrom<&dyn Array> for Column {
             ArrowType::UInt32 => Values::Int64(widened::<UInt32Type>(array)),
             ArrowType::Float32 => Values::Float(packed::<Float32Type>(array)),
             ArrowType::Float64 => Values::Double(packed::<Float64Type>(array)),
-            ArrowType::Utf8 => Values::Text(texts(array.as_string::<i32>())),
-            ArrowType::LargeUtf8 => Values::Text(texts(array.as_string::<i64>())),
-            ArrowType::FixedSizeBinary(_) => Values::PackedRows(
-                array
-                    .as_fixed_size_binary()
-                    .iter()
-                    .flatten()
-                    .map(Bytes::copy_from_slice)
-                    .collect(),
-            ),
+            ArrowType::Utf8 => Values::Text(slices(array.as_string::<i32>())),
+            ArrowType::LargeUtf8 => Values::Text(slices(array.as_string::<i64>())),
+            ArrowType::Binary => Values::PackedRows(slices(array.as_binary::<i32>())),
+            ArrowType::LargeBinary => Values::PackedRows(slices(array.as_binary::<i64>())),
+            ArrowType::FixedSizeBinary(_) => fixed_size(array.as_fixed_size_binary()),
             ArrowType::FixedSizeList(_, _) | ArrowType::List(_) | ArrowType::LargeList(_) => {
                 lists(array)?
             }
@@ -137,7 +146,19 @@ fn little_endian<T: ArrowPrimitiveType>(value: T::Native) -> impl AsRef<[u8]> {
     bytes
 }
 
-fn texts<O: OffsetSizeTrait>(array: &GenericStringArray<O>) -> Vec<Bytes> {
+fn fixed_size(array: &FixedSizeBinaryArray) -> Values {
+    let packed = if array.null_count() == 0 {
+        bytes(array.values())
+    } else {
+        let there = array.iter().flatten();
+        there.collect::<Vec<_>>().concat().into()
+    };
+    let width = usize::try_from(array.value_length()).unwrap_or(0);
+    Values::PackedOf { packed, width }
+}
+
+/// The values that are there, texts or bytes.
+fn slices<T: ByteArrayType>(array: &GenericByteArray<T>) -> Vec<Bytes> {
     let all = bytes(array.values());
     let offsets = array.value_offsets();
     let slice = |row: usize| {
@@ -219,6 +240,7 @@ fn lists(array: &dyn Array) -> Result<Values> {
             ArrowType::Int8 => widened::<Int8Type>(row),
             ArrowType::Int16 => widened::<Int16Type>(row),
             ArrowType::Int32 => widened::<Int32Type>(row),
+            ArrowType::UInt8 => widened::<UInt8Type>(row),
             ArrowType::UInt16 => widened::<UInt16Type>(row),
             ArrowType::UInt32 => widened::<UInt32Type>(row),
             _ => present::<Int64Type>(row),
@@ -235,11 +257,8 @@ fn lists(array: &dyn Array) -> Result<Values> {
             },
             lengths,
         },
-        // The bytes of binary vectors.
-        ArrowType::UInt8 => {
-            let vector = |row: &ArrayRef| Bytes::from(present::<UInt8Type>(row));
-            Values::PackedRows(rows.iter().map(vector).collect())
-        }
+        ArrowType::UInt8 => packed_rows::<UInt8Type>(&rows, &lengths, all),
+        ArrowType::Float16 => packed_rows::<Float16Type>(&rows, &lengths, all),
         ArrowType::Float64 => {
             Values::DoubleLists(rows.iter().map(|row| present::<Float64Type>(row)).collect())
         }
@@ -264,9 +283,32 @@ fn lists(array: &dyn Array) -> Result<Values> {
     })
 }
 
+/// Lists as vectors: of one size, they are the bytes of all of them.
+fn packed_rows<T: ArrowPrimitiveType>(
+    rows: &[ArrayRef],
+    lengths: &[usize],
+    all: Option<ArrayRef>,
+) -> Values {
+    let length = lengths.first().copied().unwrap_or(0);
+    match all {
+        Some(all) if lengths.iter().all(|other| *other == length) => Values::PackedOf {
+            packed: packed::<T>(&all),
+            width: length * size_of::<T::Native>(),
+        },
+        _ => Values::PackedRows(rows.iter().map(|row| packed::<T>(row)).collect()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use arrow_array::{FixedSizeListArray, Float32Array, Int32Array, ListArray, StringArray};
+    use arrow_array::{
+        BinaryArray, FixedSizeListArray, Float32Array, Int32Array, ListArray, StringArray,
+    };
+    use milvus_protocol::schema::{FieldData, field_data::Field, vector_field::Data};
+
+    use super::super::{Write, bind_columns};
+    use crate::describe_collection::CollectionDescription;
+    use crate::schema::{CollectionSchema, FieldSchema};
 
     use super::*;
 
@@ -333,5 +375,119 @@ mod tests {
         let array = ListArray::from_iter_primitive::<Int32Type, _, _>(lists);
         let expected = Column::from(vec![vec![1_i64, 2], vec![], vec![3]]);
         assert_eq!(column(&array), expected);
+    }
+
+    /// The message that an array becomes as the values of this field.
+    fn sent(field: FieldSchema, array: &dyn Array) -> FieldData {
+        let name = field.name.clone();
+        let collection = CollectionDescription {
+            schema: CollectionSchema::new()
+                .field(FieldSchema::int64("id").primary_key().auto_id())
+                .field(field),
+            ..CollectionDescription::default()
+        };
+        let columns = vec![(name, column(array))];
+        let mut batch = bind_columns(columns, Write::Insert, &collection).expect("valid values");
+        batch.columns.remove(0).into_message()
+    }
+
+    fn vectors(message: FieldData) -> Data {
+        match message.field {
+            Some(Field::Vectors(vectors)) => vectors.data.expect("vectors"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn vectors_of_all_kinds_are_taken_without_a_copy() {
+        let fixed = FixedSizeBinaryArray::try_from_iter([[1_u8, 2], [3, 4], [5, 6]].iter());
+        let fixed = fixed.expect("one size");
+        let start = fixed.values().as_ptr();
+        for field in [
+            FieldSchema::binary_vector("v", 16),
+            FieldSchema::int8_vector("v", 2),
+            FieldSchema::float16_vector("v", 1),
+        ] {
+            let (Data::BinaryVector(packed)
+            | Data::Int8Vector(packed)
+            | Data::Float16Vector(packed)) = vectors(sent(field, &fixed))
+            else {
+                panic!("packed");
+            };
+            assert_eq!((packed.as_ptr(), packed.len()), (start, 6));
+        }
+        let rest = fixed.slice(1, 2);
+        let sliced = vectors(sent(FieldSchema::int8_vector("v", 2), &rest));
+        assert_eq!(sliced, Data::Int8Vector(Bytes::from_static(&[3, 4, 5, 6])));
+
+        let halves = arrow_array::Float16Array::from(
+            arrow_array::Float32Array::from(vec![1.0, -2.0, 0.5, 0.25])
+                .iter()
+                .flatten()
+                .map(<Float16Type as ArrowPrimitiveType>::Native::from_f32)
+                .collect::<Vec<_>>(),
+        );
+        let start = halves.values().as_ptr().cast::<u8>();
+        let item = Arc::new(arrow_schema::Field::new("item", ArrowType::Float16, false));
+        let list = FixedSizeListArray::try_new(item, 2, Arc::new(halves), None).expect("two");
+        let Data::Float16Vector(packed) = vectors(sent(FieldSchema::float16_vector("v", 2), &list))
+        else {
+            panic!("halves");
+        };
+        assert_eq!((packed.as_ptr(), packed.len()), (start, 8));
+    }
+
+    #[test]
+    fn lists_of_bytes_sparse_vectors_and_json_find_their_fields() {
+        let lists = [[-1_i8, 2], [3, -128]].map(|list| Some(list.map(Some)));
+        let lists = ListArray::from_iter_primitive::<Int8Type, _, _>(lists);
+        assert_eq!(
+            vectors(sent(FieldSchema::int8_vector("v", 2), &lists)),
+            Data::Int8Vector(Bytes::from_static(&[255, 2, 3, 128]))
+        );
+        let pairs = [2_u32.to_le_bytes(), 1.5_f32.to_le_bytes()].concat();
+        let sparse = BinaryArray::from(vec![pairs.as_slice(), &[]]);
+        let Data::SparseFloatVector(found) =
+            vectors(sent(FieldSchema::sparse_float_vector("v"), &sparse))
+        else {
+            panic!("sparse");
+        };
+        assert_eq!(found.contents, [Bytes::from(pairs), Bytes::new()]);
+        let json = StringArray::from(vec![r#"{"a": 1}"#, "null"]);
+        let message = sent(FieldSchema::json("j"), &json);
+        assert!(format!("{message:?}").contains("JsonData"), "{message:?}");
+    }
+
+    #[test]
+    fn what_does_not_fit_its_field_is_named() {
+        let refused = |field: FieldSchema, array: &dyn Array| {
+            let collection = CollectionDescription {
+                schema: CollectionSchema::new()
+                    .field(FieldSchema::int64("id").primary_key().auto_id())
+                    .field(field),
+                ..CollectionDescription::default()
+            };
+            let columns = vec![("f".to_owned(), column(array))];
+            bind_columns(columns, Write::Insert, &collection)
+                .expect_err("not valid")
+                .to_string()
+        };
+        let fixed = FixedSizeBinaryArray::try_from_iter([[1_u8, 2]].iter()).expect("one size");
+        let broken = BinaryArray::from(vec![&[0_u8; 8][..], &[1; 7]]);
+        let unsorted = [[2_u32, 0], [1, 0]].map(|pair| pair.map(u32::to_le_bytes).concat());
+        let unsorted = unsorted.concat();
+        let unsorted = BinaryArray::from(vec![unsorted.as_slice()]);
+        let said = [
+            refused(FieldSchema::int8_vector("f", 3), &fixed),
+            refused(FieldSchema::sparse_float_vector("f"), &broken),
+            refused(FieldSchema::sparse_float_vector("f"), &unsorted),
+            refused(FieldSchema::json("f"), &StringArray::from(vec!["1", "{"])),
+        ];
+        insta::assert_snapshot!(said.join("\n"), @r"
+        row 0, field `f`: the vector has 2 dimensions, the field has 3; nothing was sent
+        row 1, field `f`: the row cannot be read: 7 bytes are no sparse vector: 8 bytes are an index and a value; nothing was sent
+        row 0, field `f`: sparse index 1 is given twice, out of order, or not below 4294967295; nothing was sent
+        row 1, field `f`: not valid JSON: EOF while parsing an object at line 1 column 1; nothing was sent
+        ");
     }
 }

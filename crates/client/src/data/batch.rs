@@ -51,3 +51,11 @@ pub(crate) struct Batch {
     pub(crate) columns: Vec<FieldColumn>,
     pub(crate) rows: usize,
 }
+
+impl Batch {
+    /// At most this many bytes on the wire.
+    pub(crate) fn bytes(&self) -> usize {
+        let columns = self.columns.iter();
+        columns.fold(0, |sum, column| sum.saturating_add(column.bytes(self.rows)))
+    }
+}

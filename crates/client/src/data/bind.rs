@@ -2,9 +2,9 @@
 //!
 //! Invariant: the cost of a dense vector column is one look at its bytes; they are not moved.
 
+mod arrays;
+
 use bytes::Bytes;
-use milvus_protocol::schema as wire;
-use wire::scalar_field::Data as Scalar;
 
 use super::column::{Column, Values};
 use super::dynamic::DynamicRows;
@@ -13,6 +13,8 @@ use super::{Batch, FieldColumn, Payload, Write, first_not_finite};
 use crate::describe_collection::CollectionDescription;
 use crate::error::{InvalidValue, Rule};
 use crate::schema::{DataType, FieldSchema};
+pub(crate) use arrays::array_len;
+use arrays::check_arrays;
 
 type Checked<T> = Result<T, InvalidValue>;
 
@@ -105,7 +107,7 @@ impl FieldColumn {
 }
 
 /// Where in the caller's rows the value at a place of the payload stands.
-fn row_of(valid: Option<&[bool]>, place: usize) -> Option<u64> {
+pub(super) fn row_of(valid: Option<&[bool]>, place: usize) -> Option<u64> {
     let row = match valid {
         None => place,
         Some(valid) => valid
@@ -134,6 +136,14 @@ fn bind(field: &FieldSchema, column: Column) -> Checked<(FieldColumn, usize)> {
         InvalidValue::new(&field.name, row, rule)
     };
     let (payload, values) = check(field, values, &fault)?;
+    // `Some` of single numbers may have become the elements of fewer vectors than there are rows.
+    if let Some(valid) = &valid {
+        let expected = valid.iter().filter(|valid| **valid).count();
+        if expected != values {
+            let found = values;
+            return Err(fault(None, Rule::ValueCount { expected, found }));
+        }
+    }
     let rows = valid.as_ref().map_or(values, Vec::len);
     let valid = if may_be_absent {
         Some(valid.unwrap_or_else(|| vec![true; rows]))
@@ -181,6 +191,14 @@ fn check(field: &FieldSchema, values: Values, fault: &Fault<'_>) -> Checked<(Pay
             let count = values.len();
             Ok((Payload::Slices(values), count))
         }
+        (DataType::Json, Values::Text(values)) => {
+            for (place, text) in values.iter().enumerate() {
+                serde_json::from_slice::<serde::de::IgnoredAny>(text)
+                    .map_err(|problem| fault(Some(place), Rule::Json(problem.to_string())))?;
+            }
+            let count = values.len();
+            Ok((Payload::Slices(values), count))
+        }
         (DataType::Array, values) => check_arrays(field, values, fault),
         (DataType::SparseFloatVector, Values::Sparse(values)) => {
             for (place, vector) in values.iter().enumerate() {
@@ -189,6 +207,9 @@ fn check(field: &FieldSchema, values: Values, fault: &Fault<'_>) -> Checked<(Pay
             let slices: Vec<_> = values.iter().map(super::SparseVector::to_wire).collect();
             let count = slices.len();
             Ok((Payload::Slices(slices), count))
+        }
+        (DataType::SparseFloatVector, Values::PackedRows(values)) => {
+            check_packed_sparse(values, fault)
         }
         (data_type, values) if data_type.is_dense_vector() => check_vectors(field, values, fault),
         (expected, values) => Err(mismatch(expected, &values, fault)),
@@ -285,7 +306,7 @@ fn check_text(
 pub(crate) fn check_sparse(pairs: &[(u32, f32)]) -> Result<(), Rule> {
     let mut last = None;
     for (place, (index, value)) in pairs.iter().enumerate() {
-        if last == Some(*index) || *index == u32::MAX {
+        if last >= Some(*index) || *index == u32::MAX {
             return Err(Rule::SparseIndex {
                 index: u64::from(*index),
             });
@@ -300,6 +321,22 @@ pub(crate) fn check_sparse(pairs: &[(u32, f32)]) -> Result<(), Rule> {
     Ok(())
 }
 
+/// Sparse vectors as they are on the wire.
+fn check_packed_sparse(values: Vec<Bytes>, fault: &Fault<'_>) -> Checked<(Payload, usize)> {
+    for (place, bytes) in values.iter().enumerate() {
+        let vector = super::SparseVector::from_wire(bytes).ok_or_else(|| {
+            let rule = Rule::Row(format!(
+                "{} bytes are no sparse vector: 8 bytes are an index and a value",
+                bytes.len()
+            ));
+            fault(Some(place), rule)
+        })?;
+        check_sparse(vector.pairs()).map_err(|rule| fault(Some(place), rule))?;
+    }
+    let count = values.len();
+    Ok((Payload::Slices(values), count))
+}
+
 fn check_vectors(
     field: &FieldSchema,
     values: Values,
@@ -307,23 +344,33 @@ fn check_vectors(
 ) -> Checked<(Payload, usize)> {
     let dimension = field.dimension.unwrap_or(0).max(1);
     let width = field.vector_bytes().unwrap_or(0).max(1);
+    // What was converted to the field's elements, if anything was.
+    let mut floats = None;
     let packed = match values {
         Values::Packed(packed) => packed,
-        Values::PackedRows(vectors) => {
-            if let Some(place) = vectors.iter().position(|vector| vector.len() != width) {
-                let found = vectors.get(place).map_or(0, Bytes::len);
-                return Err(fault(
-                    Some(place),
-                    Rule::Dimension {
-                        expected: dimension,
-                        found: found * dimension / width,
-                    },
-                ));
+        Values::PackedRows(vectors) => joined(field, &vectors, fault)?,
+        #[cfg(feature = "arrow")]
+        Values::PackedOf {
+            packed,
+            width: given,
+        } => {
+            if given != width && !packed.is_empty() {
+                let rule = Rule::Dimension {
+                    expected: dimension,
+                    found: field.data_type.dimensions_of(given),
+                };
+                return Err(fault(Some(0), rule));
             }
-            vectors.concat().into()
+            packed
         }
-        Values::Float(packed) => convert(field.data_type, packed)
-            .ok_or_else(|| type_fault(field, "32-bit floats", fault))?,
+        Values::IntLists(lists) if field.data_type == DataType::Int8Vector => {
+            int8_vectors(&lists, dimension, fault)?
+        }
+        Values::Float(packed) => {
+            floats = Some(packed.clone());
+            convert(field.data_type, packed)
+                .ok_or_else(|| type_fault(field, "32-bit floats", fault))?
+        }
         Values::FloatLists { packed, lengths } => {
             if let Some(place) = lengths.iter().position(|length| *length != dimension) {
                 return Err(fault(
@@ -334,6 +381,7 @@ fn check_vectors(
                     },
                 ));
             }
+            floats = Some(packed.clone());
             convert(field.data_type, packed)
                 .ok_or_else(|| type_fault(field, "lists of 32-bit floats", fault))?
         }
@@ -349,15 +397,62 @@ fn check_vectors(
         ));
     }
     if let Some(element) = first_not_finite(field.data_type, &packed) {
-        return Err(fault(
-            Some(element / dimension),
-            Rule::Finite {
+        let given = floats.and_then(|floats| {
+            let value = floats.as_chunks::<4>().0.get(element)?;
+            Some(f32::from_le_bytes(*value))
+        });
+        let rule = match given {
+            // A number that became infinite only as a half.
+            Some(value) if value.is_finite() => Rule::Range {
+                expected: field.data_type,
+                found: value.to_string(),
+            },
+            _ => Rule::Finite {
                 element: Some(element % dimension),
             },
-        ));
+        };
+        return Err(fault(Some(element / dimension), rule));
     }
     let count = packed.len() / width;
     Ok((Payload::Packed(packed), count))
+}
+
+/// Vectors that are packed one by one.
+fn joined(field: &FieldSchema, vectors: &[Bytes], fault: &Fault<'_>) -> Checked<Bytes> {
+    let width = field.vector_bytes().unwrap_or(0).max(1);
+    if let Some(place) = vectors.iter().position(|vector| vector.len() != width) {
+        let found = vectors.get(place).map_or(0, Bytes::len);
+        let rule = Rule::Dimension {
+            expected: field.dimension.unwrap_or(0).max(1),
+            found: field.data_type.dimensions_of(found),
+        };
+        return Err(fault(Some(place), rule));
+    }
+    Ok(vectors.concat().into())
+}
+
+fn int8_vectors(lists: &[Vec<i64>], dimension: usize, fault: &Fault<'_>) -> Checked<Bytes> {
+    let mut packed = Vec::new();
+    for (place, list) in lists.iter().enumerate() {
+        if list.len() != dimension {
+            let rule = Rule::Dimension {
+                expected: dimension,
+                found: list.len(),
+            };
+            return Err(fault(Some(place), rule));
+        }
+        for value in list {
+            let value = i8::try_from(*value).map_err(|_| {
+                let rule = Rule::Range {
+                    expected: DataType::Int8,
+                    found: value.to_string(),
+                };
+                fault(Some(place), rule)
+            })?;
+            packed.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+    Ok(packed.into())
 }
 
 fn type_fault(field: &FieldSchema, found: &str, fault: &Fault<'_>) -> InvalidValue {
@@ -384,124 +479,5 @@ fn convert(data_type: DataType, packed: Bytes) -> Option<Bytes> {
         DataType::Float16Vector => Some(halves(f16_bits)),
         DataType::BFloat16Vector => Some(halves(bf16_bits)),
         _ => None,
-    }
-}
-
-fn check_arrays(
-    field: &FieldSchema,
-    values: Values,
-    fault: &Fault<'_>,
-) -> Checked<(Payload, usize)> {
-    let element = field.element_type.unwrap_or(DataType::Other(0));
-    let arrays: Result<Vec<Scalar>, (usize, Rule)> = match (element, values) {
-        (DataType::Bool, Values::BoolLists(lists)) => Ok(lists
-            .into_iter()
-            .map(|data| Scalar::BoolData(wire::BoolArray { data }))
-            .collect()),
-        (
-            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64,
-            Values::IntLists(lists),
-        ) => integer_arrays(element, lists),
-        (DataType::Float, Values::FloatLists { packed, lengths }) => {
-            float_arrays(&packed, &lengths)
-        }
-        (DataType::Double, Values::DoubleLists(lists)) => lists
-            .into_iter()
-            .enumerate()
-            .map(
-                |(place, list)| match list.iter().position(|v| !v.is_finite()) {
-                    Some(element) => Err((
-                        place,
-                        Rule::Finite {
-                            element: Some(element),
-                        },
-                    )),
-                    None => Ok(Scalar::DoubleData(list.into())),
-                },
-            )
-            .collect(),
-        (DataType::VarChar | DataType::Text, Values::TextLists(lists)) => text_arrays(field, lists),
-        (_, other) => return Err(mismatch(field.data_type, &other, fault)),
-    };
-    let arrays = arrays.map_err(|(place, rule)| fault(Some(place), rule))?;
-    if let Some(limit) = field.max_capacity {
-        for (place, array) in arrays.iter().enumerate() {
-            let found = array_len(array);
-            if found > limit {
-                return Err(fault(Some(place), Rule::MaxCapacity { limit, found }));
-            }
-        }
-    }
-    let count = arrays.len();
-    let messages = arrays
-        .into_iter()
-        .map(|data| wire::ScalarField { data: Some(data) })
-        .collect();
-    Ok((Payload::Arrays(messages), count))
-}
-
-type Arrays = Result<Vec<Scalar>, (usize, Rule)>;
-
-fn integer_arrays(element: DataType, lists: Vec<Vec<i64>>) -> Arrays {
-    let (low, high) = integer_range(element);
-    let array = |(place, list): (usize, Vec<i64>)| {
-        if let Some(value) = list.iter().find(|value| **value < low || **value > high) {
-            let rule = Rule::Range {
-                expected: element,
-                found: value.to_string(),
-            };
-            return Err((place, rule));
-        }
-        Ok(if element == DataType::Int64 {
-            Scalar::LongData(wire::LongArray { data: list })
-        } else {
-            let data = list.into_iter().map(|value| value as i32).collect();
-            Scalar::IntData(wire::IntArray { data })
-        })
-    };
-    lists.into_iter().enumerate().map(array).collect()
-}
-
-fn float_arrays(packed: &Bytes, lengths: &[usize]) -> Arrays {
-    let mut start = 0;
-    let array = |(place, length): (usize, &usize)| {
-        let data = packed.slice(start..start + length * 4);
-        start += length * 4;
-        match first_not_finite(DataType::Float, &data) {
-            Some(element) => Err((
-                place,
-                Rule::Finite {
-                    element: Some(element),
-                },
-            )),
-            None => Ok(Scalar::FloatData(wire::FloatArray { data })),
-        }
-    };
-    lengths.iter().enumerate().map(array).collect()
-}
-
-fn text_arrays(field: &FieldSchema, lists: Vec<Vec<String>>) -> Arrays {
-    let limit = field.max_length.unwrap_or(usize::MAX);
-    let array = |(place, list): (usize, Vec<String>)| {
-        if let Some(long) = list.iter().find(|text| text.len() > limit) {
-            let found = long.len();
-            return Err((place, Rule::MaxLength { limit, found }));
-        }
-        let data = list.into_iter().map(Bytes::from).collect();
-        Ok(Scalar::StringData(wire::StringArray { data }))
-    };
-    lists.into_iter().enumerate().map(array).collect()
-}
-
-/// Number of elements of an array value.
-pub(crate) fn array_len(array: &Scalar) -> usize {
-    match array {
-        Scalar::BoolData(array) => array.data.len(),
-        Scalar::IntData(array) => array.data.len(),
-        Scalar::LongData(array) => array.data.len(),
-        Scalar::FloatData(array) => array.data.len() / 4,
-        Scalar::DoubleData(array) => array.data.len() / 8,
-        Scalar::StringData(array) => array.data.len(),
-        _ => 0,
     }
 }

@@ -5,6 +5,8 @@
 //!
 //! Invariant: after each row, the builder has either one value more, or one row more without a value.
 
+mod array;
+
 use bytes::{Bytes, BytesMut};
 use milvus_protocol::packed_bytes;
 use milvus_protocol::schema as wire;
@@ -12,11 +14,13 @@ use wire::scalar_field::Data as Array;
 
 use super::bind::{array_len, check_sparse, integer_range};
 use super::column::SparseVector;
+use super::field_column::{ELEMENT_OVERHEAD, fixed_bytes_per_row, header_bytes, packed_width};
 use super::finite::first_not_finite_float;
 use super::half::{bf16_bits, f16_bits};
 use super::{FieldColumn, Payload};
 use crate::error::Rule;
 use crate::schema::{DataType, FieldSchema};
+pub(crate) use array::ArrayBuilder;
 
 /// A scalar on its way into a column, as `serde` hands it over.
 #[derive(Clone, Copy, Debug)]
@@ -155,9 +159,9 @@ impl Slices {
         self.buffer.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
-    /// Bytes written.
+    /// At most this many bytes on the wire.
     pub(crate) fn bytes(&self) -> usize {
-        self.buffer.len()
+        self.buffer.len() + self.ends.len() * ELEMENT_OVERHEAD
     }
 
     pub(crate) fn finish(self) -> Vec<Bytes> {
@@ -192,26 +196,31 @@ pub(crate) struct FieldBuilder {
     valid: Vec<bool>,
     /// Rows that gave the field, null or not.
     given: usize,
+    /// What the arrays have so far, on the wire or in memory, whichever is more.
+    array_bytes: usize,
 }
+
+/// Most bytes for which room is made before there are values.
+const ROOM: usize = 64 << 20;
 
 impl FieldBuilder {
     pub(crate) fn new(field: &FieldSchema, rows: usize) -> Self {
+        let width = packed_width(field.data_type, field.dimension.unwrap_or(0));
+        let packed = rows.saturating_mul(width).min(ROOM);
+        let rows = rows.min(ROOM / size_of::<wire::ScalarField>());
         let values = match field.data_type {
             DataType::Bool => Values::Bool(Vec::with_capacity(rows)),
             DataType::Int8 | DataType::Int16 | DataType::Int32 => {
                 Values::Int(Vec::with_capacity(rows))
             }
             DataType::Int64 => Values::Long(Vec::with_capacity(rows)),
-            DataType::Float => Values::Packed(BytesMut::with_capacity(rows * 4)),
-            DataType::Double => Values::Packed(BytesMut::with_capacity(rows * 8)),
             DataType::Array => Values::Arrays(Vec::with_capacity(rows)),
-            DataType::FloatVector => {
-                let dimension = field.dimension.unwrap_or(0);
-                Values::Floats(Vec::with_capacity(rows * dimension))
-            }
-            other if other.is_dense_vector() => {
-                let width = field.vector_bytes().unwrap_or(0);
-                Values::Packed(BytesMut::with_capacity(rows * width))
+            DataType::FloatVector => Values::Floats(Vec::with_capacity(packed / 4)),
+            other
+                if other.is_dense_vector()
+                    || matches!(other, DataType::Float | DataType::Double) =>
+            {
+                Values::Packed(BytesMut::with_capacity(packed))
             }
             _ => Values::Slices(Slices::default()),
         };
@@ -220,6 +229,7 @@ impl FieldBuilder {
             values,
             valid: Vec::new(),
             given: 0,
+            array_bytes: 0,
         }
     }
 
@@ -227,22 +237,24 @@ impl FieldBuilder {
         self.field.is_nullable || self.field.default_value.is_some()
     }
 
-    /// About how many bytes the values have.
-    pub(crate) fn bytes(&self) -> usize {
-        match &self.values {
-            Values::Bool(values) => values.len(),
-            Values::Int(values) => values.len() * 4,
-            Values::Long(values) => values.len() * 8,
-            Values::Floats(floats) => floats.len() * 4,
-            Values::Packed(packed) => packed.len(),
-            Values::Slices(slices) => slices.bytes(),
-            Values::Arrays(arrays) => arrays.len() * self.array_bytes(),
-        }
+    /// At most this many bytes on the wire for the column as such.
+    pub(crate) fn header_bytes(&self) -> usize {
+        header_bytes(&self.field.name)
     }
 
-    /// A guess at the size of one array, from its largest length.
-    fn array_bytes(&self) -> usize {
-        self.field.max_capacity.unwrap_or(1).min(64) * 8
+    /// At most this many bytes on the wire for each row, apart from values of varying size.
+    pub(crate) fn fixed_bytes_per_row(&self) -> usize {
+        let width = packed_width(self.field.data_type, self.field.dimension.unwrap_or(0));
+        fixed_bytes_per_row(self.field.data_type, width, self.may_be_absent())
+    }
+
+    /// At most this many bytes on the wire for the values so far that have varying sizes.
+    pub(crate) fn varying_bytes(&self) -> usize {
+        match &self.values {
+            Values::Slices(slices) => slices.bytes(),
+            Values::Arrays(_) => self.array_bytes,
+            _ => 0,
+        }
     }
 
     /// How many rows gave the field.
@@ -316,7 +328,7 @@ impl FieldBuilder {
         if vector.len() != width {
             return Err(Rule::Dimension {
                 expected: dimension,
-                found: vector.len() * dimension / width.max(1),
+                found: self.field.data_type.dimensions_of(vector.len()),
             });
         }
         if let Some(element) = super::first_not_finite(self.field.data_type, vector) {
@@ -333,6 +345,32 @@ impl FieldBuilder {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Takes the column out, to add a float vector of this length to it; `None` when the field is of another type or its
+    /// vectors have another length.
+    pub(crate) fn take_floats(&mut self, len: Option<usize>) -> Option<FloatsBuilder> {
+        match &mut self.values {
+            Values::Floats(floats) if len.is_some() && len == self.field.dimension => {
+                let mut floats = std::mem::take(floats);
+                let start = floats.len();
+                floats.resize(start + len?, 0.0);
+                Some(FloatsBuilder {
+                    floats,
+                    start,
+                    next: start,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Puts the column back, with one vector more.
+    pub(crate) fn push_floats(&mut self, mut added: FloatsBuilder) -> Result<(), Rule> {
+        let elements = added.next - added.start;
+        added.floats.truncate(added.next);
+        self.values = Values::Floats(added.floats);
+        self.end_vector(elements)
     }
 
     /// Adds one element of a dense vector. That those of a float vector are finite is left to
@@ -362,7 +400,11 @@ impl FieldBuilder {
             }
             DataType::BFloat16Vector => {
                 let value = scalar.as_float(data_type, Some(element))?;
-                packed.extend_from_slice(&bf16_bits(value).to_le_bytes());
+                let half = bf16_bits(value);
+                if half & 0x7F80 == 0x7F80 {
+                    return Err(out_of_range(data_type, value));
+                }
+                packed.extend_from_slice(&half.to_le_bytes());
             }
             DataType::Int8Vector => {
                 let value = scalar.as_integer(DataType::Int8)? as i8;
@@ -422,7 +464,11 @@ impl FieldBuilder {
             }
         }
         if let Values::Arrays(arrays) = &mut self.values {
-            arrays.push(wire::ScalarField { data: Some(array) });
+            let memory = array::memory(&array);
+            let message = wire::ScalarField { data: Some(array) };
+            let wire = prost::Message::encoded_len(&message) + ELEMENT_OVERHEAD;
+            self.array_bytes += wire.max(memory);
+            arrays.push(message);
         }
         self.end_value();
         Ok(())
@@ -443,84 +489,24 @@ impl FieldBuilder {
     }
 }
 
-/// An array value that grows element by element.
+/// A column of float vectors, the last of which is being written into the room made for it. Apart from its column and
+/// without having to grow, it stays in the processor's registers while a list of numbers is read.
 #[derive(Debug)]
-pub(crate) struct ArrayBuilder {
-    element: DataType,
-    max_length: Option<usize>,
-    values: ArrayValues,
-    length: usize,
+pub(crate) struct FloatsBuilder {
+    floats: Vec<f32>,
+    start: usize,
+    /// The place of the next element, beyond the end when there are too many.
+    next: usize,
 }
 
-#[derive(Debug)]
-enum ArrayValues {
-    Bool(Vec<bool>),
-    Int(Vec<i32>),
-    Long(Vec<i64>),
-    Float(Vec<f32>),
-    Double(Vec<f64>),
-    Text(Slices),
-}
-
-impl ArrayBuilder {
-    pub(crate) fn new(field: &FieldSchema) -> Result<Self, Rule> {
-        let element = field.element_type.unwrap_or(DataType::Other(0));
-        let values = match element {
-            DataType::Bool => ArrayValues::Bool(Vec::new()),
-            DataType::Int8 | DataType::Int16 | DataType::Int32 => ArrayValues::Int(Vec::new()),
-            DataType::Int64 => ArrayValues::Long(Vec::new()),
-            DataType::Float => ArrayValues::Float(Vec::new()),
-            DataType::Double => ArrayValues::Double(Vec::new()),
-            DataType::VarChar | DataType::Text => ArrayValues::Text(Slices::default()),
-            other => {
-                return Err(Rule::Row(format!(
-                    "arrays of {other} cannot be written by this client"
-                )));
-            }
-        };
-        Ok(Self {
-            element,
-            max_length: field.max_length,
-            values,
-            length: 0,
-        })
-    }
-
+impl FloatsBuilder {
+    #[inline]
     pub(crate) fn push(&mut self, scalar: Scalar<'_>) -> Result<(), Rule> {
-        let element = Some(self.length);
-        match &mut self.values {
-            ArrayValues::Bool(values) => values.push(scalar.as_bool(self.element)?),
-            ArrayValues::Int(values) => values.push(scalar.as_integer(self.element)? as i32),
-            ArrayValues::Long(values) => values.push(scalar.as_integer(self.element)?),
-            ArrayValues::Float(values) => values.push(scalar.as_float(self.element, element)?),
-            ArrayValues::Double(values) => values.push(scalar.as_double(self.element, element)?),
-            ArrayValues::Text(slices) => match scalar {
-                Scalar::Text(text) => {
-                    if let Some(limit) = self.max_length
-                        && text.len() > limit
-                    {
-                        let found = text.len();
-                        return Err(Rule::MaxLength { limit, found });
-                    }
-                    slices.push(text.as_bytes());
-                }
-                other => return Err(mismatch(self.element, other)),
-            },
+        let value = scalar.as_vector_element(self.next - self.start)?;
+        if let Some(place) = self.floats.get_mut(self.next) {
+            *place = value;
         }
-        self.length += 1;
+        self.next += 1;
         Ok(())
-    }
-
-    pub(crate) fn finish(self) -> Array {
-        match self.values {
-            ArrayValues::Bool(data) => Array::BoolData(wire::BoolArray { data }),
-            ArrayValues::Int(data) => Array::IntData(wire::IntArray { data }),
-            ArrayValues::Long(data) => Array::LongData(wire::LongArray { data }),
-            ArrayValues::Float(data) => Array::FloatData(data.into()),
-            ArrayValues::Double(data) => Array::DoubleData(data.into()),
-            ArrayValues::Text(slices) => Array::StringData(wire::StringArray {
-                data: slices.finish(),
-            }),
-        }
     }
 }

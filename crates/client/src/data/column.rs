@@ -3,7 +3,8 @@
 //! A column does not know its field yet; `f32`s are a `Float` column or the vectors of a `FloatVector`
 //! field, one after the other, whichever the schema says.
 //!
-//! Invariant: making a column from a `Vec` or from `Bytes` copies no value.
+//! Invariant: making a column from a `Vec` or from `Bytes` copies no value, but for lists that are joined to one; making
+//! one from a slice copies each value once.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +25,8 @@ use milvus_protocol::packed_bytes;
 /// | `Bytes` | any dense vector field, packed as on the wire (little-endian) |
 /// | `Vec<Bytes>` | any dense vector field, one vector each |
 /// | `Vec<String>`, `Vec<&str>` | `VarChar`, `Text`, `Geometry`, `Timestamptz` |
-/// | `Vec<serde_json::Value>` | `JSON` |
+/// | `Vec<serde_json::Value>`; texts that are JSON | `JSON` |
+/// | `Vec<Vec<i8>>` | `Int8Vector` |
 /// | `Vec<Vec<T>>` of `bool`, integers, floats, `String` | `Array` |
 /// | `Vec<SparseVector>` | `SparseFloatVector` |
 /// | `Vec<Option<T>>` of any of these | the same, nullable or with a default |
@@ -63,6 +65,12 @@ pub(crate) enum Values {
     /// Dense vectors as on the wire.
     Packed(Bytes),
     PackedRows(Vec<Bytes>),
+    /// Dense vectors as on the wire, of this many bytes each.
+    #[cfg(feature = "arrow")]
+    PackedOf {
+        packed: Bytes,
+        width: usize,
+    },
     /// UTF-8.
     Text(Vec<Bytes>),
     Json(Vec<Bytes>),
@@ -87,6 +95,8 @@ impl Values {
             Self::FloatLists { .. } => "lists of 32-bit floats",
             Self::Packed(_) => "bytes",
             Self::PackedRows(_) => "a list of bytes",
+            #[cfg(feature = "arrow")]
+            Self::PackedOf { .. } => "a list of bytes",
             Self::Text(_) => "text",
             Self::Json(_) => "JSON",
             Self::Sparse(_) => "sparse vectors",
@@ -108,9 +118,19 @@ impl From<Values> for Column {
 }
 
 /// A value that columns are made of; see the table at [`Column`].
-pub trait ColumnItem: Sized {
+pub trait ColumnItem: Clone {
     #[doc(hidden)]
     fn column(values: Vec<Self>) -> Column;
+
+    /// The column of values that stay the caller's.
+    #[doc(hidden)]
+    fn copied<'a, I>(values: I) -> Column
+    where
+        I: Iterator<Item = &'a Self> + Clone,
+        Self: 'a,
+    {
+        Self::column(values.cloned().collect())
+    }
 }
 
 macro_rules! items {
@@ -140,8 +160,12 @@ macro_rules! integer_lists {
     ($($integer:ty),*) => {$(
         impl ColumnItem for Vec<$integer> {
             fn column(lists: Vec<Self>) -> Column {
-                let widen = |list: Self| list.into_iter().map(i64::from).collect();
-                Values::IntLists(lists.into_iter().map(widen).collect()).into()
+                Self::copied(lists.iter())
+            }
+
+            fn copied<'a, I: Iterator<Item = &'a Self> + Clone>(lists: I) -> Column {
+                let widen = |list: &Self| list.iter().copied().map(i64::from).collect();
+                Values::IntLists(lists.map(widen).collect()).into()
             }
         }
     )*};
@@ -164,8 +188,14 @@ impl<const N: usize> ColumnItem for [f32; N] {
 
 impl ColumnItem for Vec<f32> {
     fn column(vectors: Vec<Self>) -> Column {
-        let lengths = vectors.iter().map(Vec::len).collect();
-        let packed = packed_bytes::<f32, _>(vectors.concat());
+        Self::copied(vectors.iter())
+    }
+
+    fn copied<'a, I: Iterator<Item = &'a Self> + Clone>(vectors: I) -> Column {
+        let lengths: Vec<usize> = vectors.clone().map(Vec::len).collect();
+        let mut all = Vec::with_capacity(lengths.iter().sum());
+        vectors.for_each(|vector| all.extend_from_slice(vector));
+        let packed = packed_bytes::<f32, _>(all);
         Values::FloatLists { packed, lengths }.into()
     }
 }
@@ -180,18 +210,26 @@ impl ColumnItem for String {
     fn column(values: Vec<Self>) -> Column {
         Values::Text(values.into_iter().map(Bytes::from).collect()).into()
     }
+
+    fn copied<'a, I: Iterator<Item = &'a Self> + Clone>(values: I) -> Column {
+        texts(values.map(String::as_str))
+    }
 }
 
 impl ColumnItem for &str {
     fn column(values: Vec<Self>) -> Column {
-        // One buffer for all, so that the column costs few allocations however many rows it has.
-        let mut buffer = BytesMut::with_capacity(values.iter().map(|value| value.len()).sum());
-        let slice = |value: &str| {
-            buffer.put_slice(value.as_bytes());
-            buffer.split().freeze()
-        };
-        Values::Text(values.into_iter().map(slice).collect()).into()
+        texts(values.into_iter())
     }
+}
+
+/// One buffer for all texts, so that the column costs few allocations however many rows it has.
+fn texts<'a>(values: impl Iterator<Item = &'a str> + Clone) -> Column {
+    let mut buffer = BytesMut::with_capacity(values.clone().map(str::len).sum());
+    let slice = |value: &str| {
+        buffer.put_slice(value.as_bytes());
+        buffer.split().freeze()
+    };
+    Values::Text(values.map(slice).collect()).into()
 }
 
 impl ColumnItem for serde_json::Value {
@@ -208,6 +246,16 @@ impl<T: ColumnItem> ColumnItem for Option<T> {
         column.valid = Some(valid);
         column
     }
+
+    fn copied<'a, I>(values: I) -> Column
+    where
+        I: Iterator<Item = &'a Self> + Clone,
+        T: 'a,
+    {
+        let mut column = T::copied(values.clone().filter_map(Option::as_ref));
+        column.valid = Some(values.map(Option::is_some).collect());
+        column
+    }
 }
 
 impl From<Bytes> for Column {
@@ -222,15 +270,15 @@ impl<T: ColumnItem> From<Vec<T>> for Column {
     }
 }
 
-impl<T: ColumnItem + Clone> From<&[T]> for Column {
+impl<T: ColumnItem> From<&[T]> for Column {
     fn from(values: &[T]) -> Self {
-        T::column(values.to_vec())
+        T::copied(values.iter())
     }
 }
 
-impl<T: ColumnItem + Clone> From<&Vec<T>> for Column {
+impl<T: ColumnItem> From<&Vec<T>> for Column {
     fn from(values: &Vec<T>) -> Self {
-        T::column(values.clone())
+        T::copied(values.iter())
     }
 }
 

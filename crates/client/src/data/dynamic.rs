@@ -5,8 +5,9 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::bind::row_of;
 use super::column::{Column, Values};
-use super::{FieldColumn, Payload};
+use super::{FieldColumn, Payload, first_not_finite};
 use crate::error::{InvalidValue, Rule};
 use crate::schema::DataType;
 
@@ -39,7 +40,10 @@ impl DynamicRows {
         }
         let Column { values, valid } = column;
         let mut values = json_values(values)
-            .map_err(|rule| fault(None, rule))?
+            .map_err(|(place, rule)| {
+                let row = place.and_then(|place| row_of(valid.as_deref(), place));
+                fault(row, rule)
+            })?
             .into_iter();
         let values: Vec<Value> = match valid {
             None => values.collect(),
@@ -86,44 +90,66 @@ pub(crate) fn dynamic_column(objects: Vec<Bytes>) -> FieldColumn {
     }
 }
 
-fn json_values(values: Values) -> Result<Vec<Value>, Rule> {
-    let wrong = |found: &str| Rule::Type {
-        expected: DataType::Json,
-        found: found.to_owned(),
-    };
+/// The values as JSON; else the place of the one that is none, and why. JSON has no NaN and no infinity.
+fn json_values(values: Values) -> Result<Vec<Value>, (Option<usize>, Rule)> {
     fn all<T: Into<Value>>(values: Vec<T>) -> Vec<Value> {
         values.into_iter().map(Into::into).collect()
     }
+    let finite = |data_type, packed: &[u8]| match first_not_finite(data_type, packed) {
+        Some(place) => Err((Some(place), Rule::Finite { element: None })),
+        None => Ok(()),
+    };
     Ok(match values {
         Values::Bool(values) => all(values),
         Values::Int8(values) => all(values),
         Values::Int16(values) => all(values),
         Values::Int32(values) => all(values),
         Values::Int64(values) => all(values),
-        Values::Float(packed) => packed
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|value| f32::from_le_bytes(*value).into())
-            .collect(),
-        Values::Double(packed) => packed
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .map(|value| f64::from_le_bytes(*value).into())
-            .collect(),
+        Values::Float(packed) => {
+            finite(DataType::Float, &packed)?;
+            let (values, _) = packed.as_chunks::<4>();
+            let float = |value: &[u8; 4]| f32::from_le_bytes(*value).into();
+            values.iter().map(float).collect()
+        }
+        Values::Double(packed) => {
+            finite(DataType::Double, &packed)?;
+            let (values, _) = packed.as_chunks::<8>();
+            let double = |value: &[u8; 8]| f64::from_le_bytes(*value).into();
+            values.iter().map(double).collect()
+        }
         Values::Text(values) => values
             .iter()
             .map(|text| String::from_utf8_lossy(text).into_owned().into())
             .collect(),
-        Values::Json(values) => values
-            .iter()
-            .map(|text| serde_json::from_slice(text).map_err(|error| Rule::Json(error.to_string())))
-            .collect::<Result<_, _>>()?,
+        Values::Json(values) => {
+            let json = |(place, text): (usize, &Bytes)| {
+                serde_json::from_slice(text)
+                    .map_err(|error| (Some(place), Rule::Json(error.to_string())))
+            };
+            values
+                .iter()
+                .enumerate()
+                .map(json)
+                .collect::<Result<_, _>>()?
+        }
         Values::BoolLists(lists) => all(lists),
         Values::IntLists(lists) => all(lists),
-        Values::DoubleLists(lists) => all(lists),
+        Values::DoubleLists(lists) => {
+            for (place, list) in lists.iter().enumerate() {
+                if let Some(element) = list.iter().position(|value| !value.is_finite()) {
+                    let element = Some(element);
+                    return Err((Some(place), Rule::Finite { element }));
+                }
+            }
+            all(lists)
+        }
         Values::TextLists(lists) => all(lists),
-        other => return Err(wrong(other.describe())),
+        other => {
+            let rule = Rule::Type {
+                expected: DataType::Json,
+                found: other.describe().to_owned(),
+            };
+            return Err((None, rule));
+        }
     })
 }

@@ -41,30 +41,45 @@ pub(crate) struct FieldColumn {
 }
 
 /// Bytes that an element of a list costs beside its own: tag and length.
-const ELEMENT_OVERHEAD: usize = 6;
+pub(super) const ELEMENT_OVERHEAD: usize = 6;
 /// The longest varint.
 const VARINT: usize = 10;
+
+/// At most this many bytes on the wire for a column of this name as such.
+pub(super) fn header_bytes(name: &str) -> usize {
+    // Name, type, dimension, and the tags and lengths of five nested messages.
+    name.len() + 64
+}
+
+/// At most this many bytes on the wire for each row of a column, apart from values of varying size.
+pub(super) fn fixed_bytes_per_row(data_type: DataType, width: usize, has_validity: bool) -> usize {
+    let value = match data_type {
+        DataType::Bool => 1,
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => VARINT,
+        // 0 for values of varying size.
+        _ => width,
+    };
+    value.saturating_add(usize::from(has_validity))
+}
+
+/// Bytes of one packed value; 0 for types whose values are not packed.
+pub(super) fn packed_width(data_type: DataType, dimension: usize) -> usize {
+    match data_type {
+        DataType::Float => 4,
+        DataType::Double => 8,
+        vector => vector.dense_vector_bytes(dimension).unwrap_or(0),
+    }
+}
 
 impl FieldColumn {
     /// Bytes of one packed value; 0 for payloads of other kinds.
     pub(crate) fn width(&self) -> usize {
-        match self.data_type {
-            DataType::Float => 4,
-            DataType::Double => 8,
-            vector => vector.dense_vector_bytes(self.dimension).unwrap_or(0),
-        }
+        packed_width(self.data_type, self.dimension)
     }
 
     /// At most this many bytes on the wire for each row, apart from values of varying size.
     pub(crate) fn fixed_bytes_per_row(&self) -> usize {
-        let validity = usize::from(self.valid.is_some());
-        validity
-            + match &self.payload {
-                Payload::Bool(_) => 1,
-                Payload::Int(_) | Payload::Long(_) => VARINT,
-                Payload::Packed(_) => self.width(),
-                Payload::Slices(_) | Payload::Arrays(_) => 0,
-            }
+        fixed_bytes_per_row(self.data_type, self.width(), self.valid.is_some())
     }
 
     /// Whether values have varying sizes, given by [`value_bytes`](Self::value_bytes).
@@ -85,8 +100,21 @@ impl FieldColumn {
 
     /// At most this many bytes on the wire for the column as such.
     pub(crate) fn header_bytes(&self) -> usize {
-        // Name, type, dimension, and the tags and lengths of five nested messages.
-        self.name.len() + 64
+        header_bytes(&self.name)
+    }
+
+    /// At most this many bytes on the wire for so many rows.
+    pub(crate) fn bytes(&self, rows: usize) -> usize {
+        let values = match &self.payload {
+            Payload::Slices(slices) => slices.len(),
+            Payload::Arrays(arrays) => arrays.len(),
+            _ => 0,
+        };
+        let fixed = rows.saturating_mul(self.fixed_bytes_per_row());
+        let varying = (0..values).map(|place| self.value_bytes(place)).sum();
+        self.header_bytes()
+            .saturating_add(fixed)
+            .saturating_add(varying)
     }
 
     /// The message for some of the rows; `values` are the places of their values in the payload.

@@ -69,6 +69,7 @@ macro_rules! scalars {
     )*};
 }
 
+mod json;
 mod row;
 mod scalar;
 mod value;
@@ -79,9 +80,11 @@ use serde::Serialize;
 
 use super::builder::{FieldBuilder, Slices, Values};
 use super::dynamic::{DYNAMIC_FIELD, dynamic_column};
+use super::field_column::header_bytes;
 use super::{Batch, Write};
 use crate::describe_collection::CollectionDescription;
 use crate::error::{InvalidValue, Rule};
+use json::write_json;
 use row::RowSerializer;
 use value::ValueSerializer;
 
@@ -113,6 +116,9 @@ impl serde::ser::Error for Refused {
     }
 }
 
+/// Most rows of one piece, so that what is counted for each row beside its values is bounded, too.
+const ROWS_AT_A_TIME: usize = 100_000;
+
 /// Writes rows into columns.
 pub(crate) struct RowWriter<'a> {
     collection: &'a CollectionDescription,
@@ -125,6 +131,10 @@ pub(crate) struct RowWriter<'a> {
     rows: usize,
     /// The field after the one that was found last: rows mostly keep one order.
     next: usize,
+    /// At most this many bytes on the wire for all columns as such.
+    header_bytes: usize,
+    /// At most this many bytes on the wire for a row, apart from values of varying size.
+    fixed_bytes: usize,
 }
 
 impl<'a> RowWriter<'a> {
@@ -141,7 +151,16 @@ impl<'a> RowWriter<'a> {
             .filter(|field| !field.is_dynamic)
             .map(|field| FieldBuilder::new(field, expected_rows))
             .collect();
+        let dynamic_header = if schema.has_dynamic_fields {
+            header_bytes(DYNAMIC_FIELD)
+        } else {
+            0
+        };
+        let headers = fields.iter().map(FieldBuilder::header_bytes);
+        let fixed = fields.iter().map(FieldBuilder::fixed_bytes_per_row);
         Self {
+            header_bytes: headers.sum::<usize>() + dynamic_header,
+            fixed_bytes: fixed.fold(0, usize::saturating_add),
             collection,
             write,
             last_given: vec![0; fields.len()],
@@ -151,6 +170,19 @@ impl<'a> RowWriter<'a> {
             rows: 0,
             next: 0,
         }
+    }
+
+    /// A writer for a piece of at most so many rows, of about so many bytes.
+    pub(crate) fn of_piece(
+        collection: &'a CollectionDescription,
+        write: Write,
+        rows: usize,
+        bytes: usize,
+    ) -> Self {
+        let fields = collection.schema.fields.iter();
+        let fixed = fields.map(|field| FieldBuilder::new(field, 0).fixed_bytes_per_row());
+        let fitting = bytes / fixed.fold(1, usize::saturating_add);
+        Self::new(collection, write, rows.min(fitting))
     }
 
     /// Writes one row.
@@ -170,10 +202,37 @@ impl<'a> RowWriter<'a> {
         self.rows
     }
 
-    /// About how many bytes the rows have.
+    /// At most this many bytes on the wire (or in memory, for arrays that take more of that). Never less than
+    /// [`split`](super::split) counts for the finished rows, so that rows up to a size are one request of that size.
     pub(crate) fn bytes(&self) -> usize {
+        let fixed = self.rows.saturating_mul(self.fixed_bytes);
         let dynamic = self.dynamic.as_ref().map_or(0, Slices::bytes);
-        dynamic + self.fields.iter().map(FieldBuilder::bytes).sum::<usize>()
+        let fields = self.fields.iter().map(FieldBuilder::varying_bytes);
+        fields.fold(
+            fixed.saturating_add(self.header_bytes + dynamic),
+            usize::saturating_add,
+        )
+    }
+
+    /// Writes rows until the next one might make them more than so many bytes, or there are no more; at least one, if
+    /// there is one.
+    pub(crate) fn fill<I>(&mut self, rows: &mut I, bytes: usize) -> Result<(), InvalidValue>
+    where
+        I: Iterator,
+        I::Item: Serialize,
+    {
+        let mut written = self.bytes();
+        let mut largest = 0;
+        while self.rows == 0 || (self.rows < ROWS_AT_A_TIME && written + largest <= bytes) {
+            let Some(row) = rows.next() else {
+                break;
+            };
+            self.push(&row)?;
+            let all = self.bytes();
+            largest = largest.max(all.saturating_sub(written));
+            written = all;
+        }
+        Ok(())
     }
 
     fn write_row<T: Serialize + ?Sized>(&mut self, row: &T) -> Result<(), Refused> {
@@ -286,11 +345,8 @@ impl<'a> RowWriter<'a> {
                     columns.push(builder.finish());
                 }
             } else if given < self.rows && (is_partial || !may_be_absent) {
-                let rule = Rule::Row(format!(
-                    "{given} of {} rows give this field; either all of them must or none",
-                    self.rows
-                ));
-                return Err(InvalidValue::new(&builder.field.name, None, rule));
+                let name = &builder.field.name;
+                return Err(InvalidValue::new(name, None, Rule::uneven()));
             } else {
                 columns.push(builder.finish());
             }
@@ -305,11 +361,6 @@ impl<'a> RowWriter<'a> {
             rows: self.rows,
         })
     }
-}
-
-fn write_json<T: Serialize + ?Sized>(slices: &mut Slices, value: &T) -> Result<(), Refused> {
-    serde_json::to_writer(slices.buffer(), value)
-        .map_err(|error| Rule::Json(error.to_string()).into())
 }
 
 fn json_value<T: Serialize + ?Sized>(builder: &mut FieldBuilder, value: &T) -> Result<(), Refused> {

@@ -40,7 +40,8 @@ impl Part {
 pub(crate) fn split(batch: &Batch, target: usize, limit: usize) -> Result<Vec<Part>, RowTooLarge> {
     let columns = &batch.columns;
     let header: usize = columns.iter().map(FieldColumn::header_bytes).sum();
-    let fixed: usize = columns.iter().map(FieldColumn::fixed_bytes_per_row).sum();
+    let fixed = columns.iter().map(FieldColumn::fixed_bytes_per_row);
+    let fixed = fixed.fold(0, usize::saturating_add);
     let target = target.saturating_sub(header);
     let limit = limit.saturating_sub(header);
 
@@ -52,13 +53,13 @@ pub(crate) fn split(batch: &Batch, target: usize, limit: usize) -> Result<Vec<Pa
         let mut row_bytes = fixed;
         for (column, place) in columns.iter().zip(&places) {
             if column.varies() && has_value(column, row) {
-                row_bytes += column.value_bytes(*place);
+                row_bytes = row_bytes.saturating_add(column.value_bytes(*place));
             }
         }
         if row_bytes > limit {
             return Err(RowTooLarge {
                 row,
-                bytes: row_bytes + header,
+                bytes: row_bytes.saturating_add(header),
             });
         }
         if row > first_row && bytes + row_bytes > target {

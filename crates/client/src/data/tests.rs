@@ -332,3 +332,148 @@ fn integers_widen_and_floats_become_halves() {
         ]))
     );
 }
+
+/// The rule that the columns break.
+fn refused_columns(field: FieldSchema, column: Column) -> String {
+    let collection = described(
+        CollectionSchema::new()
+            .field(FieldSchema::int64("id").primary_key().auto_id())
+            .field(field)
+            .dynamic_fields(),
+    );
+    let columns = vec![("f".to_owned(), column)];
+    match bind_columns(columns, Write::Insert, &collection) {
+        Err(invalid) => invalid.to_string(),
+        Ok(batch) => panic!("accepted: {batch:?}"),
+    }
+}
+
+#[test]
+fn numbers_that_may_be_null_are_not_the_elements_of_vectors() {
+    let vector = || FieldSchema::float_vector("f", 8).nullable();
+    let numbers = Column::from(vec![Some(1.0_f32); 8]);
+    let said = refused_columns(vector(), numbers);
+    assert_eq!(
+        said,
+        "field `f`: the column has 1 values of the field's type for 8 rows that are not null; nothing was sent"
+    );
+    let collection = described(
+        CollectionSchema::new()
+            .field(FieldSchema::int64("id").primary_key().auto_id())
+            .field(vector()),
+    );
+    let vectors = Column::from(vec![Some(vec![1.0_f32; 8]), None]);
+    let columns = vec![("f".to_owned(), vectors)];
+    let batch = bind_columns(columns, Write::Insert, &collection).expect("one vector, one null");
+    assert_eq!(batch.rows, 2);
+}
+
+#[test]
+fn numbers_that_json_does_not_have_are_refused_in_rows_and_columns() {
+    #[derive(Serialize)]
+    struct Row<T> {
+        id: i64,
+        f: T,
+    }
+    fn said<T: Serialize>(field: Option<FieldSchema>, f: T) -> String {
+        let schema = CollectionSchema::new().field(FieldSchema::int64("id").primary_key());
+        let schema = match field {
+            Some(field) => schema.field(field),
+            None => schema.dynamic_fields(),
+        };
+        let rows = [Row { id: 1, f }];
+        let invalid = write(schema, Write::Insert, &rows).expect_err("not JSON");
+        assert!(matches!(invalid.rule, Rule::Finite { .. }), "{invalid}");
+        invalid.to_string()
+    }
+    let expected =
+        "row 0, field `f`: the number is NaN or infinite; it must be finite; nothing was sent";
+    let json = || Some(FieldSchema::json("f").nullable());
+    assert_eq!(said(None, f64::NAN), expected);
+    assert_eq!(
+        said(None, (None::<i64>, vec![Some(1.0), Some(f32::INFINITY)])),
+        expected
+    );
+    assert_eq!(said(json(), f32::NEG_INFINITY), expected);
+    let nested = std::collections::BTreeMap::from([("a", Some(f64::NAN))]);
+    assert_eq!(said(json(), nested), expected);
+    // A null that the caller gave is one.
+    let rows = [Row {
+        id: 1,
+        f: (None::<i64>, Some(1.5_f64), i128::MAX),
+    }];
+    let schema = CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .dynamic_fields();
+    write(schema, Write::Insert, &rows).expect("JSON");
+
+    let other = FieldSchema::int64("g").nullable();
+    let doubles = Column::from(vec![Some(1.0), None, Some(f64::NAN)]);
+    assert!(
+        refused_columns(other.clone(), doubles).starts_with("row 2, field `f`: the number is NaN")
+    );
+    let lists = Column::from(vec![vec![1.0], vec![2.0, f64::INFINITY]]);
+    assert!(refused_columns(other, lists).starts_with("row 1, field `f`: element 1 is NaN"));
+}
+
+#[test]
+fn numbers_too_large_for_a_half_are_refused_in_rows_and_columns() {
+    for field in [
+        FieldSchema::bfloat16_vector("f", 2),
+        FieldSchema::float16_vector("f", 2),
+    ] {
+        let said = refused_columns(field.clone(), Column::from(vec![1.0, f32::MAX]));
+        assert!(
+            said.contains(&format!(
+                "row 0, field `f`: {} is out of the range",
+                f32::MAX
+            )),
+            "{said}"
+        );
+        let nan = refused_columns(field.clone(), Column::from(vec![1.0, f32::NAN]));
+        assert!(nan.contains("element 1 is NaN"), "{nan}");
+        let schema = CollectionSchema::new()
+            .field(FieldSchema::int64("id").primary_key())
+            .field(field);
+        let said = refused(schema, json!({"id": 1, "f": [1.0, f32::MAX]}));
+        assert!(said.contains("is out of the range of"), "{said}");
+    }
+}
+
+#[test]
+fn a_piece_ends_before_it_is_more_than_one_request() {
+    let schema = CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .field(FieldSchema::array("numbers", DataType::Int64, 4_096));
+    let collection = described(schema);
+    // On the wire an array has a byte for each number, in memory eight.
+    let row = json!({"id": 1, "numbers": vec![1; 4_096]});
+    let mut writer = RowWriter::new(&collection, Write::Insert, 0);
+    let mut rows = std::iter::repeat_n(&row, 1_000);
+    writer.fill(&mut rows, 1 << 20).expect("valid rows");
+    assert_eq!(writer.rows(), (1 << 20) / (8 * 4_096) - 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn rows_of_one_size_are_one_request_to_a_piece(row in row(), target in 300_usize..6_000) {
+        let collection = described(schema());
+        let mut rows = std::iter::repeat_n(&row, 50);
+        let mut pieces = 0;
+        loop {
+            let mut writer = RowWriter::new(&collection, Write::Insert, 0);
+            writer.fill(&mut rows, target).expect("valid rows");
+            if writer.rows() == 0 {
+                break;
+            }
+            let bytes = writer.bytes();
+            let batch = writer.finish().expect("valid rows");
+            prop_assert!(batch.bytes() <= bytes);
+            prop_assert_eq!(split(&batch, target, usize::MAX).expect("no limit").len(), 1);
+            pieces += 1;
+        }
+        prop_assert!(pieces >= 1);
+    }
+}

@@ -89,7 +89,15 @@ pub enum Rule {
         /// Rows of this one.
         found: usize,
     },
-    /// A sparse vector's indices are below 2³²−1, each given once.
+    /// A column with nulls must have one value for each of its other rows: vectors are given as
+    /// `Option<Vec<f32>>`, not number by number.
+    ValueCount {
+        /// Rows that are not null.
+        expected: usize,
+        /// Values given, of the field's type.
+        found: usize,
+    },
+    /// A sparse vector's indices are below 2³²−1, each given once (in its packed form: in ascending order).
     SparseIndex {
         /// The index at fault.
         index: u64,
@@ -98,6 +106,15 @@ pub enum Rule {
     Json(String),
     /// The row cannot be read: its `Serialize` implementation refused, or it is not a map or struct.
     Row(String),
+}
+
+impl Rule {
+    /// Of rows that must all give a field or none, some gave it.
+    pub(crate) fn uneven() -> Self {
+        let problem =
+            "some rows give this field and others do not; either all of them must or none";
+        Self::Row(problem.to_owned())
+    }
 }
 
 impl InvalidValue {
@@ -198,9 +215,13 @@ impl fmt::Display for Rule {
                 formatter,
                 "the column has {found} rows, the columns before it have {expected}"
             ),
+            Self::ValueCount { expected, found } => write!(
+                formatter,
+                "the column has {found} values of the field's type for {expected} rows that are not null"
+            ),
             Self::SparseIndex { index } => write!(
                 formatter,
-                "sparse index {index} is given twice or not below 4294967295"
+                "sparse index {index} is given twice, out of order, or not below 4294967295"
             ),
             Self::Json(problem) => write!(formatter, "not valid JSON: {problem}"),
             Self::Row(problem) => write!(formatter, "the row cannot be read: {problem}"),

@@ -70,6 +70,9 @@ struct DeleteRequests {
     consistency: Option<ConsistencyLevel>,
 }
 
+/// What is to be deleted by each request, and which of the caller's ids these are.
+type Filters<'a> = Box<dyn ExactSizeIterator<Item = (Range<u64>, Filter)> + Send + 'a>;
+
 /// What a delete did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -154,32 +157,20 @@ impl Delete<'_> {
         }
     }
 
-    fn filters(&self, collection: &CollectionDescription) -> Result<Vec<(Range<u64>, Filter)>> {
-        let client = &self.requests.client;
-        match &self.ids {
-            Some(ids) => id_filters(client, collection, ids),
-            None => {
-                if !self.filter.values.is_empty() {
-                    client.require(TEMPLATES)?;
-                }
-                Ok(vec![(0..1, self.filter.clone())])
-            }
-        }
-    }
-
     /// One try. The error says whether nothing was applied for certain.
     async fn run(
         &mut self,
         collection: &CollectionDescription,
         clock: &Clock,
     ) -> Result<DeleteResult, (Error, bool)> {
-        let filters = self.filters(collection).map_err(|error| (error, true))?;
         let requests = &self.requests;
         let partition = self.options.partition.as_str();
-        let total: u64 = filters.last().map_or(0, |(rows, _)| rows.end);
+        let bytes = self.options.request_bytes;
+        let (total, mut filters) = requests
+            .filters(collection, self.ids.as_ref(), &self.filter, bytes)
+            .map_err(|error| (error, true))?;
         let count = filters.len();
         let mut progress = self.options.progress.take();
-        let mut filters = filters.into_iter();
         let mut result = DeleteResult::default();
         let mut acknowledged = 0;
         let next = || {
@@ -215,10 +206,7 @@ impl Delete<'_> {
         if count == 1 {
             return Err((reason, is_untouched));
         }
-        for (rows, _) in filters {
-            fates.not_applied.push(rows);
-        }
-        fates.tidy();
+        fates.rest_not_applied(total);
         let error = Error::IncompleteWrite(Arc::new(IncompleteWrite {
             operation: format!("delete from {:?}", requests.collection),
             acknowledged: fates.acknowledged,
@@ -232,6 +220,24 @@ impl Delete<'_> {
 }
 
 impl DeleteRequests {
+    /// How many ids there are (one, of a filter), and the filters of the requests.
+    fn filters<'a>(
+        &self,
+        collection: &'a CollectionDescription,
+        ids: Option<&'a Ids>,
+        filter: &Filter,
+        bytes: Option<usize>,
+    ) -> Result<(u64, Filters<'a>)> {
+        let Some(ids) = ids else {
+            if !filter.values.is_empty() {
+                self.client.require(TEMPLATES)?;
+            }
+            return Ok((1, Box::new(std::iter::once((0..1, filter.clone())))));
+        };
+        let filters = id_filters(&self.client, collection, ids, bytes)?;
+        Ok((ids.len() as u64, Box::new(filters)))
+    }
+
     fn message(&self, partition: &str, filter: &Filter) -> DeleteRequest {
         DeleteRequest {
             collection_name: self.collection.clone(),

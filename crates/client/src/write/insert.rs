@@ -42,6 +42,11 @@ impl Client {
     /// # }
     /// ```
     ///
+    /// Up to 2 MiB of rows are one request. More are several, a few of which are under way at a time, and each is
+    /// acknowledged by itself: an insert that stops may have been applied in part, and the error says which rows. With
+    /// [`concurrency(1)`](Insert::concurrency) an insert is a single request as long as
+    /// [`request_bytes`](Insert::request_bytes) allows.
+    ///
     /// # Errors
     /// [`Error::InvalidValue`](crate::Error::InvalidValue) names row, field and rule, before anything is
     /// sent (of an iterator: before its piece is sent).

@@ -1,6 +1,7 @@
 //! What inserts, upserts and deletes of many rows have in common for their callers.
 //!
-//! Invariant: at most `concurrency` requests of about `request_bytes` each are under way.
+//! Invariant: at most `concurrency` requests of at most `request_bytes` each are under way, but for a row or an id that
+//! is larger.
 
 /// How far a write of many rows has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub struct WriteProgress {
 /// How a write is cut and sent.
 pub(crate) struct WriteOptions<'a> {
     pub(crate) partition: String,
-    /// Largest request; a larger row is sent alone.
-    pub(crate) request_bytes: usize,
+    /// Largest request, if the caller has said so; a larger row is sent alone.
+    pub(crate) request_bytes: Option<usize>,
     /// Requests under way at a time.
     pub(crate) concurrency: usize,
     pub(crate) progress: Option<Box<dyn FnMut(WriteProgress) + Send + 'a>>,
@@ -26,9 +27,7 @@ impl Default for WriteOptions<'_> {
     fn default() -> Self {
         Self {
             partition: String::new(),
-            // Large enough that a request's fixed costs vanish, small enough that four of them are not
-            // felt in memory and that the server's work on one overlaps the way of the next.
-            request_bytes: 16 << 20,
+            request_bytes: None,
             concurrency: 4,
             progress: None,
         }
@@ -56,10 +55,16 @@ macro_rules! write_options {
                 self
             }
 
-            /// Sets the size of a request, in bytes; 16 MiB by default, and never more than the
-            /// connection's `max_request_bytes`.
+            /// Sets the largest size of a request, in bytes; never more than the connection's
+            /// `max_request_bytes`. By default columns are cut into requests of 16 MiB, rows into
+            /// requests of 4 MiB, primary keys to delete into requests of 4 MiB.
+            ///
+            /// Columns and rows of which more than 2 MiB are there are cut smaller if they would
+            /// otherwise be fewer than [`concurrency`](Self::concurrency) requests, so that the server
+            /// works on one while the next is on its way. Requests are acknowledged one by one; for a
+            /// write that is a single request, as far as its size allows, set a concurrency of 1.
             pub fn request_bytes(mut self, bytes: usize) -> Self {
-                self.options.request_bytes = bytes;
+                self.options.request_bytes = Some(bytes);
                 self
             }
 
@@ -111,7 +116,8 @@ macro_rules! row_input {
             }
 
             /// Gives rows: structs or maps with the names of fields. All are checked before anything is
-            /// sent.
+            /// sent; what does not fit into the first few requests is serialized once to be checked and
+            /// once more to be sent, so that the memory it takes is that of a few requests.
             pub fn rows<T: Serialize + Sync>(mut self, rows: &'a [T]) -> Self {
                 self.input.rows(Slice::new(rows));
                 self

@@ -7,7 +7,8 @@
 
 use serde::Serialize;
 
-use super::source::Source;
+use super::source::{Checked, Plan, Source};
+use super::survey::Survey;
 use crate::data::{Batch, RowWriter, Write};
 use crate::describe_collection::CollectionDescription;
 use crate::error::{Error, InvalidValue, Result, Rule};
@@ -89,6 +90,7 @@ impl PreparedRows {
 pub(super) struct Prepared {
     rows: PreparedRows,
     is_read: bool,
+    survey: Option<Survey>,
 }
 
 impl Prepared {
@@ -96,23 +98,28 @@ impl Prepared {
         Self {
             rows,
             is_read: false,
+            survey: None,
         }
     }
 }
 
 impl Source for Prepared {
-    fn next(
-        &mut self,
-        _collection: &CollectionDescription,
-        write: Write,
-        _bytes: usize,
-    ) -> Result<Option<Batch>, InvalidValue> {
-        if std::mem::replace(&mut self.is_read, true) {
-            return Ok(None);
-        }
-        if write != self.rows.write {
+    fn check(&mut self, plan: &Plan<'_>) -> Checked<bool> {
+        if plan.write != self.rows.write {
             let rule = Rule::Row("the rows were prepared for another kind of write".to_owned());
             return Err(InvalidValue::new("", None, rule));
+        }
+        self.survey = Some(Survey::of(&self.rows.batch, plan));
+        Ok(true)
+    }
+
+    fn survey(&self) -> Option<&Survey> {
+        self.survey.as_ref()
+    }
+
+    fn next(&mut self, _plan: &Plan<'_>) -> Checked<Option<Batch>> {
+        if std::mem::replace(&mut self.is_read, true) {
+            return Ok(None);
         }
         Ok(Some(std::mem::take(&mut self.rows.batch)))
     }
@@ -120,10 +127,6 @@ impl Source for Prepared {
     fn rewind(&mut self) -> bool {
         // They were checked against the schema that turned out to be old.
         false
-    }
-
-    fn is_exhausted(&self) -> bool {
-        self.is_read
     }
 }
 
@@ -147,19 +150,23 @@ mod tests {
         let rows = [serde_json::json!({"id": 1, "vector": [0.5, 1.5]})];
         let prepared = PreparedRows::for_insert(&collection(), &rows).expect("valid");
         assert_eq!(prepared.len(), 1);
+        let collection = collection();
+        let plan = |write| Plan {
+            collection: &collection,
+            write,
+            piece: 1 << 20,
+            pieces: 1,
+            limit: 1 << 20,
+        };
+        let insert = plan(Write::Insert);
         let mut source = Prepared::new(prepared.clone());
-        let first = source.next(&collection(), Write::Insert, 0);
+        assert!(source.check(&insert).expect("valid"));
+        assert_eq!(source.survey().map(Survey::rows), Some(1));
+        let first = source.next(&insert);
         assert_eq!(first.expect("rows").map(|batch| batch.rows), Some(1));
-        assert!(matches!(
-            source.next(&collection(), Write::Insert, 0),
-            Ok(None)
-        ));
-        let upsert = Write::Upsert { partial: false };
-        assert!(
-            Prepared::new(prepared)
-                .next(&collection(), upsert, 0)
-                .is_err()
-        );
+        assert!(matches!(source.next(&insert), Ok(None)));
+        let upsert = plan(Write::Upsert { partial: false });
+        assert!(Prepared::new(prepared).check(&upsert).is_err());
     }
 
     #[test]

@@ -14,14 +14,15 @@ use milvus_protocol::rpc::{self, OperationClass};
 use milvus_protocol::schema::{FieldData, FieldPartialUpdateOp};
 
 use super::options::{WriteOptions, WriteProgress};
+use super::pieces::Pieces;
 use super::pipeline::{self, Fates};
-use super::source::{Columns, Source};
+use super::source::{Columns, Plan, Source};
 use super::{Answers, WriteResult};
 use crate::call::{CallSettings, Clock};
 use crate::client::Client;
-use crate::data::{Batch, Column, Part, RowTooLarge, Write, split};
+use crate::data::{Column, Write};
 use crate::describe_collection::CollectionDescription;
-use crate::error::{Error, IncompleteWrite, InvalidValue, Result};
+use crate::error::{Error, IncompleteWrite, Result};
 use crate::feature::Feature;
 
 /// A write of rows.
@@ -133,23 +134,17 @@ impl RowWrite<'_> {
             .options
             .max_request_bytes
             .saturating_sub(REQUEST_BYTES + requests.collection.len() + partition.len());
-        let target = self.options.request_bytes.min(limit).max(1);
-        let mut pieces = Pieces {
-            write: requests.write,
+        let request_bytes = self.options.request_bytes;
+        let request_bytes = request_bytes.unwrap_or_else(|| source.request_bytes());
+        let plan = Plan {
             collection,
-            source,
-            target,
+            write: requests.write,
+            piece: request_bytes.min(limit).max(1),
+            pieces: self.options.concurrency,
             limit,
-            current: None,
-            rows: 0,
         };
-        // The first piece is made before anything is sent: for columns and slices it is all there is.
-        pieces.fill().map_err(|error| (error, true))?;
-        let concurrency = if pieces.must_keep_order() {
-            1
-        } else {
-            self.options.concurrency
-        };
+        let mut pieces = Pieces::new(source, plan);
+        let concurrency = pieces.check().await.map_err(|error| (error, true))?;
         let mut progress = self.options.progress.take();
         let (mut answers, mut acknowledged) = (Answers::default(), 0);
         let total = pieces.total();
@@ -181,7 +176,7 @@ impl RowWrite<'_> {
             answers.add(rows.start, count, answer)
         };
         let (fates, reason) = pipeline::run(concurrency, next, acknowledge).await;
-        let rows = pieces.rows;
+        let rows = total.unwrap_or(pieces.rows());
         let outcome = match reason {
             None => Ok(answers.finish()),
             Some(reason) => {
@@ -297,16 +292,7 @@ fn incomplete(
     if is_single || (started == 0 && fates.is_untouched()) {
         return reason;
     }
-    let first_unsent = [&fates.acknowledged, &fates.unknown, &fates.not_applied]
-        .into_iter()
-        .flatten()
-        .map(|range| range.end)
-        .max()
-        .unwrap_or(0);
-    if first_unsent < rows {
-        fates.not_applied.push(first_unsent..rows);
-        fates.tidy();
-    }
+    fates.rest_not_applied(rows);
     Error::IncompleteWrite(Arc::new(IncompleteWrite {
         operation,
         acknowledged: fates.acknowledged,
@@ -315,135 +301,4 @@ fn incomplete(
         input_left,
         reason,
     }))
-}
-
-/// The requests of a write, made one after the other from the pieces of its source.
-struct Pieces<'a> {
-    write: Write,
-    collection: &'a CollectionDescription,
-    source: &'a mut dyn Source,
-    target: usize,
-    limit: usize,
-    current: Option<Piece>,
-    /// Rows read from the source so far.
-    rows: u64,
-}
-
-struct Piece {
-    batch: Batch,
-    parts: std::vec::IntoIter<Part>,
-    first_row: u64,
-    /// Whether this is all there is and one request takes it.
-    is_whole: bool,
-}
-
-impl Pieces<'_> {
-    /// Reads the next piece if there is none at hand.
-    fn fill(&mut self) -> Result<()> {
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|piece| piece.parts.len() > 0)
-        {
-            return Ok(());
-        }
-        self.current = None;
-        let invalid = |invalid: InvalidValue, rows: u64| {
-            Error::from(
-                invalid
-                    .after_rows(rows)
-                    .in_collection(&self.collection.name),
-            )
-        };
-        let batch = self
-            .source
-            .next(self.collection, self.write, self.target)
-            .map_err(|problem| invalid(problem, self.rows))?;
-        let Some(batch) = batch else {
-            return Ok(());
-        };
-        let first_row = self.rows;
-        let parts = split(&batch, self.target, self.limit)
-            .map_err(|problem| too_large(problem, first_row, self.limit))?;
-        self.rows += batch.rows as u64;
-        self.current = Some(Piece {
-            is_whole: parts.len() == 1,
-            parts: parts.into_iter(),
-            batch,
-            first_row,
-        });
-        Ok(())
-    }
-
-    fn next(&mut self) -> Result<Option<(Range<u64>, Vec<FieldData>)>> {
-        self.fill()?;
-        let Some(piece) = &mut self.current else {
-            return Ok(None);
-        };
-        let Some(part) = piece.parts.next() else {
-            return Ok(None);
-        };
-        let rows = piece.first_row + part.rows.start as u64..piece.first_row + part.rows.end as u64;
-        let fields = if piece.is_whole {
-            std::mem::take(&mut piece.batch.columns)
-                .into_iter()
-                .map(crate::data::FieldColumn::into_message)
-                .collect()
-        } else {
-            part.messages(&piece.batch)
-        };
-        Ok(Some((rows, fields)))
-    }
-
-    /// How many rows there are, when the source has nothing more than the first piece.
-    fn total(&self) -> Option<u64> {
-        self.source.is_exhausted().then_some(self.rows)
-    }
-
-    /// Whether rows of later requests may replace rows of earlier ones.
-    fn must_keep_order(&self) -> bool {
-        let Write::Upsert { .. } = self.write else {
-            return false;
-        };
-        let Some(piece) = &self.current else {
-            return false;
-        };
-        if !self.source.is_exhausted() {
-            return true;
-        }
-        piece.parts.len() > 1 && has_equal_keys(&piece.batch, self.collection)
-    }
-}
-
-fn has_equal_keys(batch: &Batch, collection: &CollectionDescription) -> bool {
-    use std::collections::HashSet;
-
-    use crate::data::Payload;
-    let Some(key) = collection.schema.primary_key() else {
-        return false;
-    };
-    let column = batch.columns.iter().find(|column| column.name == key.name);
-    match column.map(|column| &column.payload) {
-        Some(Payload::Long(keys)) => {
-            let mut seen = HashSet::with_capacity(keys.len());
-            !keys.iter().all(|key| seen.insert(*key))
-        }
-        Some(Payload::Slices(keys)) => {
-            let mut seen = HashSet::with_capacity(keys.len());
-            !keys.iter().all(|key| seen.insert(key))
-        }
-        _ => false,
-    }
-}
-
-fn too_large(problem: RowTooLarge, first_row: u64, limit: usize) -> Error {
-    let row = first_row + problem.row as u64;
-    Error::request(
-        "write of rows",
-        format!("row {row}"),
-        format!(
-            "takes up to {} bytes, more than a request may have ({limit} bytes; see max_request_bytes)",
-            problem.bytes
-        ),
-    )
 }

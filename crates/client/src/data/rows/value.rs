@@ -10,7 +10,7 @@ use serde::ser::{
 
 use super::Refused;
 use super::scalar::ScalarSerializer;
-use crate::data::builder::{ArrayBuilder, FieldBuilder, Scalar};
+use crate::data::builder::{ArrayBuilder, FieldBuilder, FloatsBuilder, Scalar};
 use crate::data::column::SparseVector;
 use crate::error::Rule;
 use crate::schema::DataType;
@@ -32,9 +32,11 @@ impl<'b> ValueSerializer<'b> {
         .into())
     }
 
-    fn list(self) -> Result<List<'b>, Refused> {
+    fn list(self, len: Option<usize>) -> Result<List<'b>, Refused> {
         let data_type = self.builder.field.data_type;
-        let kind = if data_type.is_dense_vector() {
+        let kind = if let Some(floats) = self.builder.take_floats(len) {
+            ListKind::Floats(floats)
+        } else if data_type.is_dense_vector() {
             ListKind::Vector(0)
         } else if data_type == DataType::SparseFloatVector {
             ListKind::Sparse(Vec::new())
@@ -97,16 +99,16 @@ impl<'b> Serializer for ValueSerializer<'b> {
         self.wrong("an enum with a value")
     }
 
-    fn serialize_seq(self, _len: Option<usize>) -> Result<List<'b>, Refused> {
-        self.list()
+    fn serialize_seq(self, len: Option<usize>) -> Result<List<'b>, Refused> {
+        self.list(len)
     }
 
-    fn serialize_tuple(self, _len: usize) -> Result<List<'b>, Refused> {
-        self.list()
+    fn serialize_tuple(self, len: usize) -> Result<List<'b>, Refused> {
+        self.list(Some(len))
     }
 
-    fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<List<'b>, Refused> {
-        self.list()
+    fn serialize_tuple_struct(self, _name: &'static str, len: usize) -> Result<List<'b>, Refused> {
+        self.list(Some(len))
     }
 
     fn serialize_tuple_variant(
@@ -145,6 +147,8 @@ pub(super) struct List<'b> {
 }
 
 enum ListKind {
+    /// A float vector that has as many elements as it should.
+    Floats(FloatsBuilder),
     /// Elements so far.
     Vector(usize),
     Array(ArrayBuilder),
@@ -155,6 +159,13 @@ impl List<'_> {
     #[inline]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refused> {
         match &mut self.kind {
+            ListKind::Floats(floats) => {
+                let take = |scalar: Scalar<'_>| floats.push(scalar);
+                value.serialize(ScalarSerializer {
+                    take,
+                    expected: "a number of a vector",
+                })
+            }
             ListKind::Vector(elements) => {
                 let place = *elements;
                 *elements += 1;
@@ -186,6 +197,7 @@ impl List<'_> {
 
     fn finish(self) -> Result<(), Refused> {
         match self.kind {
+            ListKind::Floats(floats) => self.builder.push_floats(floats)?,
             ListKind::Vector(elements) => self.builder.end_vector(elements)?,
             ListKind::Array(array) => self.builder.push_array(array.finish())?,
             ListKind::Sparse(pairs) => self.builder.push_sparse(&SparseVector::from(pairs))?,
