@@ -46,6 +46,16 @@ const DENY: Tool = Tool {
 /// The tests that need no server; the names are explained in CONTRIBUTING.md.
 const WITHOUT_SERVERS: &str = "not (binary(/^real_/) or binary(/^own_server_/))";
 
+/// What is off by default, with the crates that have it: a workspace is built without, and nothing else would compile it.
+const WITH_FEATURES: &[&str] = &[
+    "--package",
+    "milvus-client",
+    "--package",
+    "milvus-connections",
+    "--features",
+    "milvus-client/arrow,milvus-connections/arrow",
+];
+
 /// Runs the task, and ends the process with exit code 1 when something failed.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut report = Report::default();
@@ -66,9 +76,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn quick(report: &mut Report) {
     checks_without_building(report);
     report.step("lints", lints);
+    report.step("lints with features", feature_lints);
     report.step("tests without servers", || {
-        tests(&[], &["-E", WITHOUT_SERVERS])
+        tests(&[], &["--workspace", "-E", WITHOUT_SERVERS])
     });
+    report.step("tests with features", feature_tests);
 }
 
 fn full(report: &mut Report) {
@@ -76,6 +88,7 @@ fn full(report: &mut Report) {
     let installing = thread::spawn(Servers::install);
     checks_without_building(report);
     report.step("lints", lints);
+    report.step("lints with features", feature_lints);
     report.step("rust version", rust_version::check);
     report.step("dependencies", dependencies);
     report.step("wire check", || {
@@ -89,10 +102,13 @@ fn full(report: &mut Report) {
     });
     // Without servers the tests that need them fail and say why, and the others still tell something.
     report.step("tests", || {
-        tests(servers.as_ref().map_or(&[], Servers::variables), &[])
+        let variables = servers.as_ref().map_or(&[][..], Servers::variables);
+        tests(variables, &["--workspace"])
     });
     python(report, servers);
-    report.step("doc tests", doc_tests);
+    report.step("tests with features", feature_tests);
+    report.step("doc tests", || doc_tests(&["--workspace"]));
+    report.step("doc tests with features", || doc_tests(WITH_FEATURES));
     report.step("documentation", documentation);
 }
 
@@ -135,15 +151,25 @@ fn checks_without_building(report: &mut Report) {
 }
 
 fn lints() -> anyhow::Result<Counts> {
-    run_checked(cargo().args([
-        "clippy",
-        "--locked",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]))
+    clippy(&["--workspace"])
+}
+
+fn feature_lints() -> anyhow::Result<Counts> {
+    clippy(WITH_FEATURES)
+}
+
+fn clippy(selection: &[&str]) -> anyhow::Result<Counts> {
+    let mut command = cargo();
+    command
+        .args(["clippy", "--locked", "--all-targets"])
+        .args(selection)
+        .args(["--", "-D", "warnings"]);
+    run_checked(&mut command)
+}
+
+/// The tests inside the crates, in which all that the features add is tested.
+fn feature_tests() -> anyhow::Result<Counts> {
+    tests(&[], &[WITH_FEATURES, &["--lib"]].concat())
 }
 
 /// Licences, duplicates and sources. Advisories need a database from outside: `cargo deny check advisories`.
@@ -160,7 +186,7 @@ fn dependencies() -> anyhow::Result<Counts> {
     ]))
 }
 
-fn tests(variables: &[(&'static str, OsString)], filter: &[&str]) -> anyhow::Result<Counts> {
+fn tests(variables: &[(&'static str, OsString)], selection: &[&str]) -> anyhow::Result<Counts> {
     ensure_tool(&NEXTEST)?;
     let junit = project::target().join("nextest/default/junit.xml");
     // A report of an earlier run must not be taken for this one's.
@@ -168,14 +194,8 @@ fn tests(variables: &[(&'static str, OsString)], filter: &[&str]) -> anyhow::Res
         std::fs::remove_file(&junit)?;
     }
     let status = cargo()
-        .args([
-            "nextest",
-            "run",
-            "--locked",
-            "--workspace",
-            "--no-fail-fast",
-        ])
-        .args(filter)
+        .args(["nextest", "run", "--locked", "--no-fail-fast"])
+        .args(selection)
         .env("RUST_BACKTRACE", backtraces())
         // A snapshot that differs is a failure to look at, not a file to leave in the tree.
         .env("INSTA_UPDATE", "no")
@@ -202,9 +222,11 @@ fn backtraces() -> OsString {
     std::env::var_os("RUST_BACKTRACE").unwrap_or_else(|| "0".into())
 }
 
-fn doc_tests() -> anyhow::Result<Counts> {
+fn doc_tests(selection: &[&str]) -> anyhow::Result<Counts> {
     let mut command = cargo();
-    command.args(["test", "--locked", "--doc", "--workspace", "--no-fail-fast"]);
+    command
+        .args(["test", "--locked", "--doc", "--no-fail-fast"])
+        .args(selection);
     let (status, output) = cargo::run_and_copy(&mut command)?;
     let counts = Counts::from_libtest(&output);
     ensure!(
