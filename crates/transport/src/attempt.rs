@@ -14,18 +14,21 @@ use milvus_protocol::{DecodeError, EncodedMessage, ReceivedMessage};
 use tokio::time::{Instant, Sleep};
 use tracing::Instrument as _;
 
-use crate::channel::{Channel, StreamPermit};
-use crate::credentials::Authorization;
-use crate::error::{Applied, ConnectError, Error, ErrorKind, GrpcCode, Phase, ServerAnswer};
-use crate::grpc::{Answer, Broken, CallMetadata, HandedOver, RequestId, Taking, exchange};
-use crate::pool::budget::RETRY_COST;
-use crate::pool::establish::Route;
-use crate::pool::{Command, NoStream, Pool};
-use crate::telemetry;
-
+mod failures;
 mod in_process;
 
 pub(crate) use in_process::judge_in_process;
+
+use crate::channel::{Channel, StreamPermit};
+use crate::credentials::Authorization;
+use crate::error::{Applied, Error, ErrorKind, GrpcCode, Phase, ServerAnswer};
+use crate::global::GlobalCluster;
+use crate::grpc::{Answer, Broken, CallMetadata, HandedOver, RequestId, Taking, exchange};
+use crate::pool::budget::RETRY_COST;
+use crate::pool::establish::Route;
+use crate::pool::{Command, Health, Pool};
+use crate::seat::{GivenUp, Ready, Seat};
+use crate::telemetry;
 
 /// The first wait before a retry after a failure; doubles up to `LONGEST_WAIT`, with full jitter.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
@@ -35,9 +38,6 @@ const FIRST_THROTTLE: Duration = Duration::from_millis(100);
 const LONGEST_THROTTLE: Duration = Duration::from_secs(3);
 /// Refusals in a row from which on the next attempt waits: the peer refuses on purpose.
 const REFUSALS_AT_ONCE: u32 = 3;
-
-/// What to try when a peer is connected and mute.
-const SILENT_HINT: &str = "The server hangs, or something between loses what it sends: look at its process and at the network.";
 
 /// A call without its message types.
 pub(crate) struct Call<'a> {
@@ -73,15 +73,21 @@ enum Look {
     Leave,
     /// The deadline has passed.
     TooLate,
+    /// The handle is closed, and so is the time that its calls had to end.
+    Cut,
 }
 
 /// Makes attempts until the call has succeeded, has failed for good, or its deadline passes.
-pub(crate) async fn run(pool: &Pool, call: &Call<'_>, check: &mut Check<'_>) -> Result<(), Error> {
+pub(crate) async fn run(
+    seat: &mut Seat<'_>,
+    call: &Call<'_>,
+    check: &mut Check<'_>,
+) -> Result<(), Error> {
     // Of most calls the first look at the clock is never needed, and so it costs no more than the deadline alone would.
-    let first_look = call.began + pool.options.patience_with_silence();
+    let first_look = call.began + seat.pool().options.patience_with_silence();
     let mut timer = pin!(tokio::time::sleep_until(call.deadline.min(first_look)));
     let mut attempts = Attempts {
-        pool,
+        seat,
         call,
         made: 0,
         refused: 0,
@@ -89,27 +95,34 @@ pub(crate) async fn run(pool: &Pool, call: &Call<'_>, check: &mut Check<'_>) -> 
         throttles: 0,
         authorized_again: false,
         last_answer: None,
+        maybe_applied: false,
     };
     loop {
         match attempts.next(timer.as_mut(), check).await {
             Next::Done => return Ok(()),
             Next::Again => attempts.retried(),
             Next::Later(wait, error) => {
-                if !pool.options.retry || Instant::now() + wait >= call.deadline {
+                attempts.doubts_the_primary(&error);
+                let in_time = Instant::now() + wait < call.deadline;
+                if !attempts.pool().options.retry || !in_time || !attempts.may_go_on() {
                     return Err(attempts.finished(error));
                 }
                 telemetry::repeated(call, wait, &error);
-                attempts.retried();
-                attempts.last_answer = error.answer().cloned().or(attempts.last_answer);
-                tokio::time::sleep(wait).await;
+                attempts.note(&error);
+                attempts.pause(wait).await?;
             }
-            Next::Fail(error) => return Err(attempts.finished(error)),
+            Next::Fail(error) => {
+                if !attempts.follows(&error).await {
+                    return Err(attempts.finished(error));
+                }
+                attempts.note(&error);
+            }
         }
     }
 }
 
-struct Attempts<'a> {
-    pool: &'a Pool,
+struct Attempts<'a, 's> {
+    seat: &'a mut Seat<'s>,
     call: &'a Call<'a>,
     made: u32,
     refused: u32,
@@ -118,41 +131,95 @@ struct Attempts<'a> {
     authorized_again: bool,
     /// What the server said to an attempt before.
     last_answer: Option<ServerAnswer>,
+    /// Nobody knows what became of an attempt before.
+    maybe_applied: bool,
 }
 
-impl Attempts<'_> {
+impl Attempts<'_, '_> {
+    fn pool(&self) -> &Arc<Pool> {
+        self.seat.pool()
+    }
+
     fn retried(&self) {
-        self.pool.statistics.retried();
-        self.pool.metrics.retried();
+        self.pool().statistics.retried();
+        self.pool().metrics.retried();
+    }
+
+    /// Another attempt follows one that ended with this.
+    fn note(&mut self, error: &Error) {
+        self.retried();
+        self.maybe_applied |= error.applied() == Applied::Unknown;
+        if let Some(answer) = error.answer() {
+            self.last_answer = Some(answer.clone());
+        }
+    }
+
+    /// True while there is a place for another attempt.
+    fn may_go_on(&mut self) -> bool {
+        self.seat.is_open() || self.seat.move_on()
+    }
+
+    /// Asks for a look at the topology when an error may mean that the primary of a global cluster is another one by now.
+    fn doubts_the_primary(&self, error: &Error) -> bool {
+        match self.seat.cluster() {
+            Some(cluster) if GlobalCluster::may_have_moved(error) => {
+                cluster.ask();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Waits before the next attempt.
+    async fn pause(&mut self, wait: Duration) -> Result<(), Error> {
+        let waited = self.seat.wait(self.call.deadline, tokio::time::sleep(wait));
+        if let Err(GivenUp::Closed) = waited.await
+            && !self.seat.move_on()
+        {
+            return Err(self.finished(self.closed()));
+        }
+        Ok(())
+    }
+
+    /// Whether another attempt follows one that failed: at the next primary of a global cluster, where it does no harm.
+    async fn follows(&mut self, error: &Error) -> bool {
+        if !self.doubts_the_primary(error) {
+            return false;
+        }
+        let did_nothing = error.answer().is_some_and(GlobalCluster::is_not_primary);
+        let may_repeat =
+            error.applied() == Applied::No || self.call.class.may_repeat_after_unknown_outcome();
+        let harmless = did_nothing || (may_repeat && self.pool().options.retry);
+        if !harmless {
+            return false;
+        }
+        // A pool that is down has asked for a look itself: who comes later goes by that.
+        let evidence = match self.pool().snapshot().health {
+            Health::Down { since, .. } if error.phase() == Phase::Waiting => since,
+            _ => Instant::now(),
+        };
+        self.seat.follow(evidence, self.call.deadline).await
+    }
+
+    /// What the next attempt needs; the timer is set anew when that took time.
+    async fn wait_until_ready(&mut self, mut timer: Pin<&mut Sleep>) -> Result<Ready, Error> {
+        let ready = self.seat.ready(self.call.message.len(), self.call.deadline);
+        let ready = ready.await.map_err(|reason| self.not_ready(reason))?;
+        let first_look = Instant::now() + self.pool().options.patience_with_silence();
+        timer.as_mut().reset(self.call.deadline.min(first_look));
+        Ok(ready)
     }
 
     async fn next(&mut self, mut timer: Pin<&mut Sleep>, check: &mut Check<'_>) -> Next {
-        let permit = match self.pool.try_stream(self.call.message.len()) {
-            Some(permit) => permit,
-            None => {
-                timer.as_mut().reset(self.call.deadline);
-                let permit = tokio::select! {
-                    biased;
-                    permit = self.pool.stream(self.call.message.len()) => permit,
-                    () = timer.as_mut() => return Next::Fail(self.waited_in_vain()),
-                };
-                let first_look = Instant::now() + self.pool.options.patience_with_silence();
-                timer.as_mut().reset(self.call.deadline.min(first_look));
-                match permit {
-                    Ok(permit) => permit,
-                    Err(reason) => return Next::Fail(self.no_stream(reason)),
-                }
-            }
-        };
-        let authorization = match self.pool.authorization.current().await {
-            Ok(authorization) => authorization,
-            Err(error) => {
-                return Next::Fail(self.error(
-                    ErrorKind::Unauthenticated,
-                    Phase::Configuration,
-                    error.to_string(),
-                ));
-            }
+        if !self.may_go_on() {
+            return Next::Fail(self.closed());
+        }
+        let (permit, authorization) = match self.seat.ready_now(self.call.message.len()) {
+            Some(ready) => ready,
+            None => match self.wait_until_ready(timer.as_mut()).await {
+                Ok(ready) => ready,
+                Err(error) => return Next::Fail(error),
+            },
         };
         self.made += 1;
         let channel = permit.channel();
@@ -164,18 +231,23 @@ impl Attempts<'_> {
             .into_request();
         let outcome = {
             let taking = Taking {
-                most: self.pool.options.max_response_bytes,
+                most: self.pool().options.max_response_bytes,
                 memory: &channel.answers,
             };
             let (sender, handed_over) = (channel.sender.clone(), HandedOver::default());
             let sent = exchange(sender, request, self.call.message, taking, &handed_over);
             let mut sent = pin!(sent.instrument(span.clone()));
+            // Most calls are over before they are looked at; only those that last hear at once that their handle is closed.
+            let mut lasts = false;
             loop {
                 tokio::select! {
                     biased;
                     outcome = &mut sent => break outcome,
                     () = timer.as_mut() => match self.look_at(channel, sent_at) {
-                        Look::Wait(until) => timer.as_mut().reset(until),
+                        Look::Wait(until) => {
+                            lasts = true;
+                            timer.as_mut().reset(until);
+                        }
                         Look::Leave => {
                             telemetry::attempt_abandoned(&span);
                             return Next::Later(self.wait(), self.unresponsive(channel));
@@ -188,7 +260,14 @@ impl Attempts<'_> {
                                 self.without_stream()
                             });
                         }
+                        Look::Cut => {
+                            telemetry::attempt_abandoned(&span);
+                            return self.again_if_harmless(self.cut(channel));
+                        }
                     },
+                    () = self.seat.closed(), if lasts && self.seat.is_open() => {
+                        timer.as_mut().reset(Instant::now());
+                    }
                 }
             }
         };
@@ -213,32 +292,37 @@ impl Attempts<'_> {
             channel.gauges.suspect();
             return Look::TooLate;
         }
+        let drain_deadline = self.seat.drain_deadline();
+        if drain_deadline.is_some_and(|deadline| now >= deadline) {
+            return Look::Cut;
+        }
+        let last = drain_deadline.map_or(self.call.deadline, |deadline| {
+            deadline.min(self.call.deadline)
+        });
         if self.call.class == OperationClass::LongPoll {
-            return Look::Wait(self.call.deadline);
+            return Look::Wait(last);
         }
         let mut until = sent_at + patience;
         if until <= now {
             until = now + patience / 4;
             if channel.gauges.is_unresponsive() {
                 let may_leave = self.call.class == OperationClass::Read
-                    && self.pool.options.retry
-                    && self.pool.has_other_than(channel);
-                if may_leave && self.pool.budget.take(RETRY_COST) {
+                    && self.pool().options.retry
+                    && (self.pool().has_other_than(channel) || self.seat.has_moved());
+                if may_leave && self.pool().budget.take(RETRY_COST) {
                     return Look::Leave;
                 }
             } else if channel.is_silent() {
                 channel.gauges.suspect();
             }
         }
-        Look::Wait(until.min(self.call.deadline))
+        Look::Wait(until.min(last))
     }
 
     fn route(&self, channel: &Channel) -> &Route {
         // A channel's endpoint is an index that its pool made; the first route stands in for none.
-        self.pool
-            .routes
-            .get(channel.endpoint)
-            .unwrap_or(&self.pool.routes[0])
+        let routes = &self.pool().routes;
+        routes.get(channel.endpoint).unwrap_or(&routes[0])
     }
 
     fn metadata<'m>(
@@ -266,7 +350,7 @@ impl Attempts<'_> {
             Broken::NotSent(_) => {
                 let channel = permit.channel();
                 // In this order: without a call in flight the driver ends at once, and the pool shall know why by then.
-                self.pool.command(Command::GoingAway(channel.id, None));
+                self.pool().command(Command::GoingAway(channel.id, None));
                 channel.gauges.start_draining();
                 Next::Again
             }
@@ -351,6 +435,10 @@ impl Attempts<'_> {
         }
         match check(answer.message.unwrap_or_default()) {
             Ok(None) => Next::Done,
+            Ok(Some(answer)) if self.is_not_here(&answer) => Next::Fail(
+                self.error(ErrorKind::Answered, Phase::Answered, "")
+                    .with_answer(answer),
+            ),
             Ok(Some(answer)) if answer.is_rate_limited() => self.throttled(answer),
             Ok(Some(answer)) if answer.retriable() => {
                 let error = self
@@ -373,11 +461,12 @@ impl Attempts<'_> {
 
     async fn answered_by_grpc(&mut self, answer: ServerAnswer, sent: &Arc<Authorization>) -> Next {
         let fail = |kind| self.error(kind, Phase::Answered, "");
+        if self.is_not_here(&answer) {
+            return Next::Fail(fail(ErrorKind::Answered).with_answer(answer));
+        }
         match answer.grpc_code() {
             GrpcCode::Unauthenticated => {
-                if !self.authorized_again
-                    && self.pool.authorization.changed_since(sent).await.is_some()
-                {
+                if !self.authorized_again && self.credentials_changed_since(sent).await {
                     self.authorized_again = true;
                     return Next::Again;
                 }
@@ -394,7 +483,7 @@ impl Attempts<'_> {
                     .with_hint("Ask for the privilege, or connect as another user."),
             ),
             GrpcCode::Unimplemented => {
-                let version = self.pool.server.load().version.clone();
+                let version = self.pool().server.load().version.clone();
                 let detail = if version.is_empty() {
                     String::new()
                 } else {
@@ -439,10 +528,21 @@ impl Attempts<'_> {
         }
     }
 
+    /// True when a cluster that is not the primary refused the call: it goes on at the primary, wherever that is now.
+    fn is_not_here(&self, answer: &ServerAnswer) -> bool {
+        self.seat.cluster().is_some() && GlobalCluster::is_not_primary(answer)
+    }
+
+    /// Whether the source of the credentials says otherwise by now, as far as there is time to ask it.
+    async fn credentials_changed_since(&self, refused: &Authorization) -> bool {
+        let changed = self.pool().authorization.changed_since(refused);
+        matches!(self.seat.wait(self.call.deadline, changed).await, Ok(true))
+    }
+
     /// The server asks to slow down: it has not done anything, and the channel is as good as before.
     fn throttled(&mut self, answer: ServerAnswer) -> Next {
-        self.pool.statistics.throttled();
-        self.pool.metrics.throttled();
+        self.pool().statistics.throttled();
+        self.pool().metrics.throttled();
         let bound = FIRST_THROTTLE
             .saturating_mul(2u32.saturating_pow(self.throttles))
             .min(LONGEST_THROTTLE);
@@ -456,7 +556,8 @@ impl Attempts<'_> {
     }
 
     fn again_if_harmless(&mut self, error: Error) -> Next {
-        if self.call.class.may_repeat_after_unknown_outcome() && self.pool.budget.take(RETRY_COST) {
+        if self.call.class.may_repeat_after_unknown_outcome() && self.pool().budget.take(RETRY_COST)
+        {
             Next::Later(self.wait(), error)
         } else {
             Next::Fail(error)
@@ -469,103 +570,6 @@ impl Attempts<'_> {
             .min(LONGEST_WAIT);
         self.waits += 1;
         bound.mul_f64(fastrand::f64())
-    }
-
-    fn no_stream(&self, reason: NoStream) -> Error {
-        match reason {
-            NoStream::Closed => self
-                .error(ErrorKind::Closed, Phase::Waiting, "")
-                .with_hint("Connect again."),
-            NoStream::Down(error) => self.down(&error, ""),
-        }
-    }
-
-    fn down(&self, error: &Arc<ConnectError>, waited: &str) -> Error {
-        let this = self.error(
-            ErrorKind::Unavailable,
-            Phase::Waiting,
-            format!("{waited}{error}"),
-        );
-        this.with_hint(error.failure.hint())
-            .with_source(Arc::clone(error) as Arc<dyn std::error::Error + Send + Sync>)
-    }
-
-    /// The deadline passed before a channel was ready.
-    fn waited_in_vain(&self) -> Error {
-        let snapshot = self.pool.snapshot();
-        match &snapshot.last_error {
-            Some(error) if snapshot.channels.is_empty() => self.down(
-                error,
-                "waited until the deadline; the last connect failed: ",
-            ),
-            _ if snapshot
-                .channels
-                .iter()
-                .all(|channel| channel.gauges.is_unresponsive()) =>
-            {
-                self.error(
-                    ErrorKind::DeadlineExceeded,
-                    Phase::Waiting,
-                    "the server has stopped answering, pings as well, so nothing was sent to it",
-                )
-                .with_hint(SILENT_HINT)
-            }
-            _ => self.without_stream(),
-        }
-    }
-
-    /// The deadline passed before the peer allowed a stream.
-    fn without_stream(&self) -> Error {
-        self.error(
-            ErrorKind::DeadlineExceeded,
-            Phase::Waiting,
-            "every stream that the server allows was in use until then",
-        )
-    }
-
-    /// A read leaves a peer that does not answer; seen only where no time is left for another attempt.
-    fn unresponsive(&self, channel: &Channel) -> Error {
-        let detail = format!(
-            "the server does not answer, pings as well (channel {} to {})",
-            channel.id, channel.peer
-        );
-        self.error(ErrorKind::Transport, Phase::Exchange, detail)
-            .with_applied(self.unknown())
-            .with_hint(SILENT_HINT)
-    }
-
-    /// The deadline passed while the answer was awaited.
-    fn unanswered(&self, channel: &Channel) -> Error {
-        let budget = self
-            .call
-            .deadline
-            .saturating_duration_since(self.call.began);
-        let mut detail = format!("no answer within {:.1} s", budget.as_secs_f32());
-        let hint = if channel.gauges.is_unresponsive() {
-            detail.push_str(", and none to a ping");
-            SILENT_HINT
-        } else {
-            "Give the call more time, or look at the server's load."
-        };
-        self.error(ErrorKind::DeadlineExceeded, Phase::Exchange, detail)
-            .with_applied(self.unknown())
-            .with_hint(hint)
-    }
-
-    fn unknown(&self) -> Applied {
-        unknown(self.call.class)
-    }
-
-    fn error(&self, kind: ErrorKind, phase: Phase, detail: impl Into<String>) -> Error {
-        Error::new(kind, phase, self.call.alias, &self.pool.address, detail)
-    }
-
-    fn finished(&self, error: Error) -> Error {
-        let error = match (&self.last_answer, error.answer()) {
-            (Some(answer), None) => error.with_answer(answer.clone()),
-            _ => error,
-        };
-        error.with_call(self.call.info.name, self.made, self.call.began.elapsed())
     }
 }
 

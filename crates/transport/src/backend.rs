@@ -12,11 +12,13 @@ use tokio::time::Instant;
 
 use crate::attempt::{self, Call, Check};
 use crate::config::ConnectionConfig;
+use crate::credentials::CredentialSource;
 use crate::error::{ConnectError, ConnectFailure, Error, ErrorKind, Phase};
-use crate::global::{GlobalCluster, Primary, is_global};
+use crate::global::{GlobalCluster, is_global};
 use crate::grpc::CallMetadata;
 use crate::in_process::{RequestBody, Service};
-use crate::pool::{Lease, NoStream, Pool, routes};
+use crate::pool::{Lease, NoStream, routes};
+use crate::seat::{Current, Seat};
 use crate::telemetry::Metrics;
 
 pub(crate) enum Backend {
@@ -27,25 +29,6 @@ pub(crate) enum Backend {
         service: ArcSwapOption<Box<dyn Service>>,
         metrics: Metrics,
     },
-}
-
-/// The pool that takes calls now, for as long as it is looked at.
-pub(crate) enum Current<'a> {
-    Own(&'a Lease),
-    Primary(Arc<Primary>),
-}
-
-impl Current<'_> {
-    pub(crate) fn lease(&self) -> &Lease {
-        match self {
-            Self::Own(lease) => lease,
-            Self::Primary(primary) => &primary.lease,
-        }
-    }
-
-    pub(crate) fn pool(&self) -> &Arc<Pool> {
-        self.lease().pool()
-    }
 }
 
 impl Backend {
@@ -105,6 +88,24 @@ impl Backend {
         }
     }
 
+    /// A place for a call; `None` when closed, and for a service in this process.
+    pub(crate) fn seat(&self) -> Option<Seat<'_>> {
+        match self {
+            Self::Network(lease) => Seat::on_lease(lease),
+            Self::Global(cluster) => Seat::on_primary(cluster),
+            Self::InProcess { .. } => None,
+        }
+    }
+
+    /// Replaces the credentials of what is behind the handle, unless it is closed.
+    pub(crate) fn replace_credentials(&self, source: CredentialSource) {
+        match self {
+            Self::Network(lease) => lease.replace_credentials(source),
+            Self::Global(cluster) => cluster.replace_credentials(source),
+            Self::InProcess { .. } => {}
+        }
+    }
+
     /// Makes a call.
     pub(crate) async fn run(
         &self,
@@ -112,20 +113,19 @@ impl Backend {
         address: &Arc<str>,
         check: &mut Check<'_>,
     ) -> Result<(), Error> {
-        match self {
-            Self::Network(lease) if lease.is_open() => run_on(lease.pool(), call, check).await,
-            Self::Global(cluster) => run_on_primary(cluster, call, address, check).await,
-            Self::InProcess { service, metrics } => {
-                let Some(service) = service.load_full() else {
-                    return Err(closed_error(call, address));
-                };
-                let _counted = metrics.call_begins();
-                let outcome = run_in_process(&**service, call, address, check).await;
-                metrics.call_ended(call.info.name, call.began.elapsed(), &outcome);
-                outcome
-            }
-            _ => Err(closed_error(call, address)),
-        }
+        let Self::InProcess { service, metrics } = self else {
+            return match self.seat() {
+                Some(seat) => run_on(seat, call, check).await,
+                None => Err(closed_error(call, address)),
+            };
+        };
+        let Some(service) = service.load_full() else {
+            return Err(closed_error(call, address));
+        };
+        let _counted = metrics.call_begins();
+        let outcome = run_in_process(&**service, call, address, check).await;
+        metrics.call_ended(call.info.name, call.began.elapsed(), &outcome);
+        outcome
     }
 }
 
@@ -160,9 +160,12 @@ pub(crate) async fn connected(lease: &Lease, deadline: Instant) -> Result<(), Co
     }
 }
 
-async fn run_on(pool: &Arc<Pool>, call: &Call<'_>, check: &mut Check<'_>) -> Result<(), Error> {
-    let _counted = pool.metrics.call_begins();
-    let outcome = attempt::run(pool, call, check).await;
+async fn run_on(mut seat: Seat<'_>, call: &Call<'_>, check: &mut Check<'_>) -> Result<(), Error> {
+    // A call of a global cluster may end elsewhere; it is counted in flight where it began.
+    let began_at = seat.current().clone();
+    let _counted = began_at.pool().metrics.call_begins();
+    let outcome = attempt::run(&mut seat, call, check).await;
+    let pool = seat.pool();
     let took = call.began.elapsed();
     pool.metrics.call_ended(call.info.name, took, &outcome);
     match &outcome {
@@ -173,31 +176,6 @@ async fn run_on(pool: &Arc<Pool>, call: &Call<'_>, check: &mut Check<'_>) -> Res
         Err(_) => pool.statistics.failed(),
     }
     outcome
-}
-
-/// Makes a call on the primary; once more on the next one when it turns out to have moved, if that does no harm.
-async fn run_on_primary(
-    cluster: &GlobalCluster,
-    call: &Call<'_>,
-    address: &Arc<str>,
-    check: &mut Check<'_>,
-) -> Result<(), Error> {
-    let primary = cluster.primary();
-    if !primary.lease.is_open() {
-        return Err(closed_error(call, address));
-    }
-    let error = match run_on(primary.lease.pool(), call, check).await {
-        Err(error) if GlobalCluster::may_have_moved(&error) => error,
-        outcome => return outcome,
-    };
-    let harmless = GlobalCluster::is_not_primary(&error)
-        || error.applied() == crate::Applied::No
-        || call.class.may_repeat_after_unknown_outcome();
-    let moved = tokio::time::timeout_at(call.deadline, cluster.moved_from(&primary)).await;
-    match moved {
-        Ok(Some(next)) if harmless => run_on(next.lease.pool(), call, check).await,
-        _ => Err(error),
-    }
 }
 
 async fn run_in_process(

@@ -25,7 +25,8 @@ use crate::grpc::RequestId;
 use crate::handshake::{Judge, ServerDescription};
 use crate::in_process::{RequestBody, Service, Tower};
 use crate::moment::after;
-use crate::pool::{Command, Pool};
+use crate::pool::Pool;
+use crate::seat::Seat;
 use crate::status::{ConnectionState, ConnectionStatus};
 use crate::telemetry::{self, Metrics, ServerName};
 
@@ -386,6 +387,11 @@ impl Connection {
         current.map(|current| Arc::clone(current.pool()))
     }
 
+    /// A place for a call on the network; `None` when closed, and for a service in this process.
+    pub(crate) fn seat(&self) -> Option<Seat<'_>> {
+        self.shared.backend.seat()
+    }
+
     pub(crate) fn database_header(&self) -> Option<&HeaderValue> {
         self.database.header.as_ref()
     }
@@ -469,18 +475,15 @@ impl Connection {
     }
 
     /// Replaces the credentials of the pool behind this handle, for all handles that share it; the next attempt of
-    /// every call uses them. Channels stay.
+    /// every call uses them. Of a global cluster also those of the global endpoint and of the clusters that become primary
+    /// later. Channels stay. A closed handle changes nothing.
     pub fn update_credentials(&self, credentials: impl Into<CredentialSource>) {
-        if let Some(current) = self.shared.backend.current() {
-            // Nobody may come to share it by the old ones.
-            current.lease().unlist();
-            current.pool().authorization.replace(credentials.into());
-            current.pool().command(Command::CredentialsChanged);
-        }
+        self.shared.backend.replace_credentials(credentials.into());
     }
 
-    /// Closes this handle and its clones. Calls in flight have `drain_timeout` to end, then they are cut. Where other
-    /// handles share the pool, it stays open for them. Closing twice is fine.
+    /// Closes this handle and its clones: no call begins any more, those that wait are told, and those in flight have
+    /// `drain_timeout` to end, then they are cut. Where other handles share the pool, it stays open for them. Closing twice
+    /// is fine.
     pub async fn close(&self) {
         self.shared
             .backend

@@ -10,9 +10,10 @@ use http::HeaderValue;
 use secrecy::ExposeSecret;
 pub use secrecy::SecretString;
 
+mod cache;
 mod source;
 
-pub(crate) use source::{Authorization, AuthorizationCache};
+pub(crate) use cache::{Authorization, AuthorizationCache};
 pub use source::{CredentialError, CredentialSource};
 
 /// Proof of identity, sent with every call as the `authorization` metadata.

@@ -26,6 +26,7 @@ mod moment;
 mod options;
 mod per_process;
 mod pool;
+mod seat;
 mod statistics;
 mod status;
 mod streaming;

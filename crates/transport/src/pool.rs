@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 mod backoff;
 pub(crate) mod budget;
+mod calls;
 mod dialing;
 mod directory;
 pub(crate) mod establish;
@@ -24,12 +25,13 @@ mod slots;
 mod task;
 mod upkeep;
 
+pub(crate) use calls::{Calls, HeldCall};
 pub(crate) use directory::Lease;
 pub(crate) use routes::routes;
 
 use crate::channel::{Channel, ChannelId, Released, StreamPermit};
 use crate::config::ConnectionConfig;
-use crate::credentials::AuthorizationCache;
+use crate::credentials::{AuthorizationCache, Credentials};
 use crate::dial::Resolver;
 use crate::error::ConnectError;
 use crate::event::Event;
@@ -55,6 +57,8 @@ const EVENT_BACKLOG: usize = 64;
 pub(crate) enum Command {
     /// A call waits and nothing is ready.
     Wake,
+    /// Someone wants to know now whether the target can be reached.
+    Connect,
     /// The ready channels are crowded.
     Grow,
     /// The peer of this channel announced the end, for this reason.
@@ -144,7 +148,10 @@ impl Pool {
             address: address.into(),
             routes: routes.into_iter().map(Arc::new).collect(),
             options: config.options.clone(),
-            authorization: AuthorizationCache::new(config.credentials.clone()),
+            authorization: AuthorizationCache::new(
+                config.credentials.clone(),
+                Credentials::authorization,
+            ),
             budget: RetryBudget::new(),
             statistics: Statistics::new(),
             server: ArcSwap::default(),
@@ -309,7 +316,7 @@ impl Pool {
         };
         let mut changed = self.changed.subscribe();
         let seen = failures(&self.ready.load().health);
-        self.command(Command::Wake);
+        self.command(Command::Connect);
         loop {
             match &self.ready.load().health {
                 Health::Ready => return Ok(()),
@@ -323,6 +330,21 @@ impl Pool {
             if changed.changed().await.is_err() {
                 return Err(NoStream::Closed);
             }
+        }
+    }
+
+    /// The target has refused our credentials: when their source says otherwise by now, those are tried at once, and how
+    /// that ends is for the next look at the pool. Else this is the failure that there was.
+    pub(crate) async fn try_other_credentials(
+        &self,
+        failure: Arc<ConnectError>,
+    ) -> Result<(), NoStream> {
+        match self.authorization.current().await {
+            Ok(current) if !self.authorization.was_refused(&current) => {
+                let _ = self.connected().await;
+                Ok(())
+            }
+            _ => Err(NoStream::Down(failure)),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Calls with more than one message in a direction: replication and message dumps.
 //!
 //! Invariant: a stream holds one stream of one channel from its first byte to its last, is never tried again, and gives
-//! it back when both halves are dropped. Sending waits for the peer's window, so memory stays bounded.
+//! it back when both halves are dropped. Sending waits for the peer's window, so memory stays bounded. Once its handle is
+//! closed it has until the drain deadline, like any call.
 
 use std::future::poll_fn;
 use std::marker::PhantomData;
@@ -13,13 +14,16 @@ use h2::{RecvStream, SendStream};
 use http::StatusCode;
 use milvus_protocol::rpc::StreamingRpc;
 use milvus_protocol::{GRPC_PREFIX_LEN, decode_message, encode_grpc_frame};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::channel::StreamPermit;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, GrpcCode, Phase, ServerAnswer};
 use crate::grpc::{CallMetadata, GrpcStatus, RequestId};
-use crate::pool::{NoStream, Pool};
+use crate::moment::after;
+use crate::pool::{HeldCall, Pool};
+use crate::seat::NotReady;
 use crate::telemetry::{OpenStream, ServerName, StreamSpan};
 
 /// What both halves need to say what went wrong, and what they hold.
@@ -29,6 +33,7 @@ struct Shared {
     rpc: &'static str,
     max_request: usize,
     shown: Arc<OpenStream>,
+    call: HeldCall,
     _permit: StreamPermit,
 }
 
@@ -36,6 +41,13 @@ impl Shared {
     fn error(&self, kind: ErrorKind, phase: Phase, detail: impl Into<String>) -> Error {
         let error = Error::new(kind, phase, &self.alias, &self.pool.address, detail);
         error.with_call(self.rpc, 1, std::time::Duration::ZERO)
+    }
+
+    /// Ends when the handle's drain deadline has passed.
+    async fn cut(&self) -> Error {
+        self.call.cut().await;
+        let detail = "the drain deadline passed";
+        self.error(ErrorKind::Transport, Phase::Exchange, detail)
     }
 
     fn broke(&self, error: h2::Error) -> Error {
@@ -69,8 +81,8 @@ impl Connection {
     /// Opens a call with a stream of messages in one direction or both.
     ///
     /// # Errors
-    /// When no channel is ready within the connection's `call_timeout`, or the credentials can't be read. A service in
-    /// this process has no such calls.
+    /// When no channel is ready within the connection's `call_timeout`, the credentials can't be read by then, or the
+    /// handle is closed. A service in this process has no such calls.
     pub async fn open_stream<Req, Res>(
         &self,
         rpc: &StreamingRpc<Req, Res>,
@@ -96,7 +108,7 @@ impl Connection {
             request_id: request_id.as_str(),
         };
         let shown = Arc::new(OpenStream::begin(&pool, &facts));
-        self.open_on(pool, rpc, &request_id, Arc::clone(&shown))
+        self.open_on(rpc, &request_id, Arc::clone(&shown))
             .instrument(shown.span())
             .await
             .inspect_err(|error| shown.ended(Err(error)))
@@ -116,7 +128,6 @@ impl Connection {
 
     async fn open_on<Req, Res>(
         &self,
-        pool: Arc<Pool>,
         rpc: &StreamingRpc<Req, Res>,
         request_id: &RequestId,
         shown: Arc<OpenStream>,
@@ -126,17 +137,16 @@ impl Connection {
         Res: prost::Message + Default,
     {
         let error = |kind, phase, detail| self.not_opened(rpc.name(), kind, phase, detail);
-        let permit = wait_for_permit(&pool)
-            .await
-            .map_err(|(kind, detail)| error(kind, Phase::Waiting, detail))?;
-        let unreadable = |cause: crate::CredentialError| {
-            error(
-                ErrorKind::Unauthenticated,
-                Phase::Configuration,
-                cause.to_string(),
-            )
-        };
-        let authorization = pool.authorization.current().await.map_err(unreadable)?;
+        let closed = || error(ErrorKind::Closed, Phase::Waiting, String::new());
+        let mut seat = self.seat().ok_or_else(closed)?;
+        let deadline = after(Instant::now(), self.config().options.call_timeout);
+        let ready = seat.ready(0, deadline).await;
+        let (permit, authorization) = ready.map_err(|reason| {
+            let (kind, phase, detail) = explain(reason);
+            error(kind, phase, detail)
+        })?;
+        let call = seat.hold().ok_or_else(closed)?;
+        let pool = Arc::clone(seat.pool());
         let channel = Arc::clone(permit.channel());
         // A channel's endpoint is an index that its pool made; the first route stands in for none.
         let route = pool.routes.get(channel.endpoint).unwrap_or(&pool.routes[0]);
@@ -158,6 +168,7 @@ impl Connection {
             rpc: rpc.name(),
             max_request,
             shown,
+            call,
             _permit: permit,
         });
         let mut sender = channel.sender.clone();
@@ -185,12 +196,22 @@ impl Connection {
     }
 }
 
-async fn wait_for_permit(pool: &Pool) -> Result<StreamPermit, (ErrorKind, String)> {
-    match tokio::time::timeout(pool.options.call_timeout, pool.stream(0)).await {
-        Ok(Ok(permit)) => Ok(permit),
-        Ok(Err(NoStream::Closed)) => Err((ErrorKind::Closed, String::new())),
-        Ok(Err(NoStream::Down(cause))) => Err((ErrorKind::Unavailable, cause.to_string())),
-        Err(_) => Err((ErrorKind::DeadlineExceeded, String::new())),
+/// What is said of a stream that could not begin.
+fn explain(reason: NotReady) -> (ErrorKind, Phase, String) {
+    match reason {
+        NotReady::Closed => (ErrorKind::Closed, Phase::Waiting, String::new()),
+        NotReady::Down(cause) => (ErrorKind::Unavailable, Phase::Waiting, cause.to_string()),
+        NotReady::NoStreamInTime => (ErrorKind::DeadlineExceeded, Phase::Waiting, String::new()),
+        NotReady::Unreadable(cause) => (
+            ErrorKind::Unauthenticated,
+            Phase::Configuration,
+            cause.to_string(),
+        ),
+        NotReady::NotReadInTime => (
+            ErrorKind::DeadlineExceeded,
+            Phase::Configuration,
+            "the credentials were still being read".into(),
+        ),
     }
 }
 
@@ -212,7 +233,12 @@ impl<Req: prost::Message> StreamSender<Req> {
             let mut rest = segment.clone();
             while !rest.is_empty() {
                 self.stream.reserve_capacity(rest.len());
-                match poll_fn(|cx| self.stream.poll_capacity(cx)).await {
+                let room = tokio::select! {
+                    biased;
+                    cut = self.shared.cut() => return Err(cut),
+                    room = poll_fn(|cx| self.stream.poll_capacity(cx)) => room,
+                };
+                match room {
                     Some(Ok(0)) => {}
                     Some(Ok(room)) => {
                         let part = rest.split_to(room.min(rest.len()));
@@ -251,7 +277,12 @@ impl<Res: prost::Message + Default> StreamReceiver<Res> {
         if matches!(self.state, Receiving::Over) {
             return None;
         }
-        let outcome = self.receive().await;
+        let shared = Arc::clone(&self.shared);
+        let outcome = tokio::select! {
+            biased;
+            cut = shared.cut() => Err(cut),
+            outcome = self.receive() => outcome,
+        };
         match &outcome {
             Ok(Some(_)) => return outcome.transpose(),
             Ok(None) => self.shared.shown.ended(Ok(())),

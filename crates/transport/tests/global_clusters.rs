@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use milvus_protocol::milvus::InsertRequest;
+use milvus_protocol::milvus::{HasCollectionRequest, InsertRequest};
 use milvus_protocol::rpc;
 use milvus_testkit::fault::{FaultServer, FaultServerOptions, FaultTls, Rule, Then, When};
 use milvus_testkit::{Certificates, Scratch};
 use milvus_transport::{
-    ConnectFailure, Connection, ConnectionConfig, Credentials, ErrorKind, TlsOptions, parse_uri,
+    Applied, ConnectFailure, Connection, ConnectionConfig, Credentials, ErrorKind, TlsOptions,
+    parse_uri,
 };
 
 async fn cluster() -> FaultServer {
@@ -47,9 +48,13 @@ impl GlobalEndpoint {
     }
 
     fn answer(&self, topology: String) {
+        self.answer_to("Bearer an-api-key", topology);
+    }
+
+    fn answer_to(&self, bearer: &'static str, topology: String) {
         self.server.clear_rules();
         let authorized = When::rpc("topology")
-            .and(|call| call.metadata_text("authorization") == Some("Bearer an-api-key"));
+            .and(move |call| call.metadata_text("authorization") == Some(bearer));
         self.server
             .rule(Rule::new(authorized, Then::HttpStatus(200, topology)));
         self.server
@@ -124,6 +129,236 @@ async fn an_older_topology_is_ignored() {
     );
     insert(&connection).await.unwrap();
     assert_eq!((east.applied("Insert"), west.arrived("Insert")), (1, 0));
+}
+
+#[tokio::test]
+async fn a_topology_older_than_one_that_was_seen_is_ignored_also_where_that_one_changed_nothing() {
+    let (east, west) = (cluster().await, cluster().await);
+    let global = GlobalEndpoint::start(topology(1, &[(&east, 3), (&west, 1)])).await;
+    let connection = Connection::connect("global", global.config())
+        .await
+        .unwrap();
+    for (version, primary, other) in [(5, &east, &west), (3, &west, &east)] {
+        global.answer(topology(version, &[(primary, 3), (other, 1)]));
+        east.rule(Rule::new(When::rpc("Insert"), not_primary()).times(1));
+        insert(&connection).await.unwrap_err();
+    }
+    insert(&connection).await.unwrap();
+    assert_eq!((east.applied("Insert"), west.arrived("Insert")), (1, 0));
+}
+
+async fn has(connection: &Connection) -> Result<(), milvus_transport::Error> {
+    connection
+        .call(&rpc::HAS_COLLECTION, HasCollectionRequest::default())
+        .await
+        .map(drop)
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let come_true = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(60), come_true)
+        .await
+        .is_err()
+    {
+        panic!("never came true: {what}");
+    }
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_a_dead_primary_move_to_the_next_one() {
+    let (east, west) = (cluster().await, cluster().await);
+    let first = topology(1, &[(&east, 3), (&west, 1)]);
+    let second = topology(2, &[(&east, 1), (&west, 3)]);
+    let global = GlobalEndpoint::start(first).await;
+    let connection = Connection::connect("global", global.config())
+        .await
+        .unwrap();
+    let before = global.server.arrived("topology");
+    east.stop().await;
+    let waiting = tokio::spawn({
+        let connection = connection.clone();
+        async move { tokio::join!(insert(&connection), has(&connection)) }
+    });
+    // Nobody's call has failed, and the topology is looked at all the same; it takes some time to change.
+    until("the topology is looked at", || {
+        global.server.arrived("topology") > before + 1
+    })
+    .await;
+    assert_eq!(west.arrived("Insert"), 0);
+    global.answer(second);
+    let (written, read) = waiting.await.unwrap();
+    written.unwrap();
+    read.unwrap();
+    assert_eq!(
+        (west.applied("Insert"), west.applied("HasCollection")),
+        (1, 1)
+    );
+    assert!(connection.is_open());
+}
+
+#[tokio::test]
+async fn a_read_that_the_primary_answers_unavailable_ends_at_the_next_one() {
+    let (east, west) = (cluster().await, cluster().await);
+    let global = GlobalEndpoint::start(topology(1, &[(&east, 3), (&west, 1)])).await;
+    let connection = Connection::connect("global", global.config())
+        .await
+        .unwrap();
+    let unavailable = Then::GrpcStatus(14, "shutting down".into());
+    east.rule(Rule::new(When::rpc("HasCollection"), unavailable));
+    let before = global.server.arrived("topology");
+    let reading = tokio::spawn({
+        let connection = connection.clone();
+        async move { has(&connection).await }
+    });
+    // It goes on trying, and looking: the topology takes some time to change.
+    until("the topology is looked at", || {
+        global.server.arrived("topology") > before
+    })
+    .await;
+    global.answer(topology(2, &[(&east, 1), (&west, 3)]));
+    reading.await.unwrap().unwrap();
+    assert_eq!(west.applied("HasCollection"), 1);
+}
+
+#[tokio::test]
+async fn a_primary_that_answers_unavailable_is_left_and_no_write_is_sent_twice() {
+    let (east, west) = (cluster().await, cluster().await);
+    let global = GlobalEndpoint::start(topology(1, &[(&east, 3), (&west, 1)])).await;
+    let connection = Connection::connect("global", global.config())
+        .await
+        .unwrap();
+    global.answer(topology(2, &[(&east, 1), (&west, 3)]));
+    for rpc in ["Insert", "HasCollection"] {
+        let unavailable = Then::GrpcStatus(14, "shutting down".into());
+        east.rule(Rule::new(When::rpc(rpc), unavailable));
+    }
+    let error = insert(&connection).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.applied(), error.attempts()),
+        (ErrorKind::Unavailable, Applied::Unknown, 1)
+    );
+    has(&connection).await.unwrap();
+    assert_eq!((east.arrived("Insert"), west.arrived("Insert")), (1, 0));
+    insert(&connection).await.unwrap();
+    assert_eq!(
+        (west.applied("Insert"), west.applied("HasCollection")),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_break_asks_for_the_topology() {
+    let (east, west) = (cluster().await, cluster().await);
+    let global = GlobalEndpoint::start(topology(1, &[(&east, 3), (&west, 1)])).await;
+    let connection = Connection::connect("global", global.config())
+        .await
+        .unwrap();
+    global.answer(topology(2, &[(&east, 1), (&west, 3)]));
+    east.rule(Rule::new(When::rpc("Insert"), Then::Abort).times(1));
+    let error = insert(&connection).await.unwrap_err();
+    assert_eq!(error.applied(), Applied::Unknown);
+    // West is connected to only for a topology that was looked at since.
+    until("the next primary is ready", || west.arrived("Connect") > 0).await;
+    let arrived = async {
+        while west.applied("Insert") == 0 {
+            insert(&connection).await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), arrived)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn updated_credentials_are_those_of_the_endpoint_of_the_primary_and_of_the_next_one() {
+    let (east, west) = (cluster().await, cluster().await);
+    let global = GlobalEndpoint::start(topology(1, &[(&east, 3), (&west, 1)])).await;
+    let connection = Connection::connect("global", global.config())
+        .await
+        .unwrap();
+    connection.update_credentials(Credentials::token("another-key"));
+    insert(&connection).await.unwrap();
+    let next = topology(2, &[(&east, 1), (&west, 3)]);
+    global.answer_to("Bearer another-key", next);
+    east.rule(Rule::new(When::rpc("Insert"), not_primary()));
+    insert(&connection).await.unwrap();
+    for server in [&east, &west] {
+        let calls = server.calls();
+        let sent = calls.iter().find(|call| call.rpc() == "Insert").unwrap();
+        // base64 of `another-key`
+        assert_eq!(
+            sent.metadata_text("authorization"),
+            Some("YW5vdGhlci1rZXk=")
+        );
+    }
+    let shaken = west.calls();
+    let shaken = shaken.iter().find(|call| call.rpc() == "Connect").unwrap();
+    assert_eq!(
+        shaken.metadata_text("authorization"),
+        Some("YW5vdGhlci1rZXk=")
+    );
+}
+
+#[tokio::test]
+async fn a_close_wins_over_a_primary_that_is_being_connected() {
+    let (east, west) = (cluster().await, cluster().await);
+    let global = GlobalEndpoint::start(topology(1, &[(&east, 3), (&west, 1)])).await;
+    let connection = Connection::connect("global", global.config())
+        .await
+        .unwrap();
+    global.answer(topology(2, &[(&east, 1), (&west, 3)]));
+    east.rule(Rule::new(When::rpc("Insert"), not_primary()));
+    west.rule(Rule::new(
+        When::rpc("Connect"),
+        Then::Delay(Duration::from_millis(300)),
+    ));
+    let waiting = tokio::spawn({
+        let connection = connection.clone();
+        async move { insert(&connection).await }
+    });
+    until("the next primary is being connected", || {
+        west.arrived("Connect") > 0
+    })
+    .await;
+    connection.close().await;
+    waiting.await.unwrap().unwrap_err();
+    until("west is let go", || {
+        west.link().counters().open_connections == 0
+    })
+    .await;
+    assert!(!connection.is_open());
+    let error = insert(&connection).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    assert_eq!(west.arrived("Insert"), 0);
+}
+
+#[tokio::test]
+async fn a_close_waits_for_what_is_in_flight_on_a_former_primary() {
+    let (east, west) = (cluster().await, cluster().await);
+    let global = GlobalEndpoint::start(topology(1, &[(&east, 3), (&west, 1)])).await;
+    let mut config = global.config();
+    config.options.drain_timeout = Duration::from_secs(1);
+    config.options.keepalive_timeout = Duration::from_millis(2500);
+    let connection = Connection::connect("global", config).await.unwrap();
+    east.rule(Rule::new(When::rpc("Insert"), Then::Hang).times(1));
+    east.rule(Rule::new(When::rpc("Insert"), not_primary()));
+    let hanging = tokio::spawn({
+        let connection = connection.clone();
+        async move { insert(&connection).await }
+    });
+    until("it is in flight", || east.arrived("Insert") == 1).await;
+    global.answer(topology(2, &[(&east, 1), (&west, 3)]));
+    insert(&connection).await.unwrap();
+    assert_eq!(west.applied("Insert"), 1);
+    connection.close().await;
+    assert!(hanging.is_finished());
+    let error = hanging.await.unwrap().unwrap_err();
+    assert_eq!(error.applied(), Applied::Unknown);
+    assert!(error.to_string().contains("drain deadline"), "{error}");
 }
 
 #[tokio::test]

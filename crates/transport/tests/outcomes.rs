@@ -157,6 +157,24 @@ async fn reads_and_keyed_writes_are_sent_again_after_a_break() {
 }
 
 #[tokio::test]
+async fn a_later_attempt_does_not_hide_that_an_earlier_one_may_have_been_applied() {
+    let server = server().await;
+    let connection = connect(&server).await;
+    server.rule(once("Upsert", Then::Abort));
+    server.rule(Rule::new(
+        When::rpc("Upsert"),
+        Then::in_band(100, "no such collection"),
+    ));
+    let request = UpsertRequest::default();
+    let error = connection.call(&rpc::UPSERT, request).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.applied(), error.attempts()),
+        (ErrorKind::Answered, Applied::Unknown, 2),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn the_class_of_a_call_can_be_overruled() {
     let server = server().await;
     let connection = connect(&server).await;

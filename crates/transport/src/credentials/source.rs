@@ -1,24 +1,13 @@
-//! Where credentials come from, asked again for every attempt so that a rotated secret takes effect without a reconnect.
+//! Where credentials come from, and how they are read from there.
 //!
-//! Invariant: asking is cheap when nothing has changed. The header value is cached; a file is read again only when its
-//! modification time or size has changed (looked at once a second at most), a command runs again only after its answer
-//! has aged or the server has refused it.
+//! Invariant: a failure tells where it looked and why it could not read, and quotes nothing of what it found.
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-use arc_swap::ArcSwapOption;
-use http::HeaderValue;
-use tokio::time::Instant;
+use std::time::Duration;
 
 use super::Credentials;
 
-/// How long the answer of a credential command is used before the command is asked again.
-const COMMAND_LIFETIME: Duration = Duration::from_secs(300);
-/// How long a file's or a variable's value is used before it is looked at again.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// A credential command that takes longer than this has failed.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -39,22 +28,23 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum CredentialSource {
     /// Given once and for all.
     Fixed(Credentials),
-    /// Read from an environment variable.
+    /// Read from an environment variable, and looked at again once a second at most.
     Environment {
         /// The user whose password the variable holds; `None` when it holds a token.
         user: Option<String>,
         /// The variable's name.
         variable: String,
     },
-    /// Read from a file, and read again when the file changes. White space at the end is not part of the secret.
+    /// Read from a file, and read again once a second at most. White space at the end is not part of the secret.
     File {
         /// The user whose password the file holds; `None` when it holds a token.
         user: Option<String>,
         /// The file's path.
         path: PathBuf,
     },
-    /// Printed by a command that `sh -c` runs. It is asked again after five minutes, and at once when the server
-    /// refuses what it printed. White space at the end is not part of the secret.
+    /// Printed by a command that `sh -c` runs. It is asked again after five minutes, while calls go on with what it
+    /// printed last, and when the server refuses that, though not more often than once a second. White space at the end
+    /// is not part of the secret.
     Command {
         /// The user whose password the command prints; `None` when it prints a token.
         user: Option<String>,
@@ -208,7 +198,7 @@ pub struct CredentialError {
 }
 
 impl CredentialError {
-    fn new(message: String) -> Self {
+    pub(super) fn new(message: String) -> Self {
         Self { message }
     }
 }
@@ -220,132 +210,3 @@ impl fmt::Display for CredentialError {
 }
 
 impl std::error::Error for CredentialError {}
-
-/// One reading of a source, ready to be put on a call.
-pub(crate) struct Authorization {
-    /// The `authorization` metadata; `None` when anonymous.
-    pub(crate) header: Option<HeaderValue>,
-    read_at: Instant,
-    stamp: Option<(SystemTime, u64)>,
-}
-
-/// The latest reading of a source; shared by all calls of a pool.
-pub(crate) struct AuthorizationCache {
-    source: arc_swap::ArcSwap<CredentialSource>,
-    current: ArcSwapOption<Authorization>,
-    /// One permit, so that many calls read a source once.
-    reading: tokio::sync::Semaphore,
-}
-
-impl AuthorizationCache {
-    pub(crate) fn new(source: CredentialSource) -> Self {
-        let current = match &source {
-            CredentialSource::Fixed(credentials) => Some(Arc::new(Authorization {
-                header: credentials.authorization(),
-                read_at: Instant::now(),
-                stamp: None,
-            })),
-            _ => None,
-        };
-        Self {
-            source: arc_swap::ArcSwap::from_pointee(source),
-            current: ArcSwapOption::new(current),
-            reading: tokio::sync::Semaphore::new(1),
-        }
-    }
-
-    pub(crate) fn source(&self) -> Arc<CredentialSource> {
-        self.source.load_full()
-    }
-
-    /// Replaces the source; the next attempt uses it.
-    pub(crate) fn replace(&self, source: CredentialSource) {
-        let fresh = Self::new(source);
-        self.source.store(fresh.source.load_full());
-        self.current.store(fresh.current.load_full());
-    }
-
-    /// What the next attempt shall send.
-    pub(crate) async fn current(&self) -> Result<Arc<Authorization>, CredentialError> {
-        if let Some(current) = self.current.load_full()
-            && self.is_fresh(&current)
-        {
-            return Ok(current);
-        }
-        self.read_again(None).await
-    }
-
-    /// The server has refused `refused`: reads the source again at once. `Some` when the answer differs.
-    pub(crate) async fn changed_since(
-        &self,
-        refused: &Arc<Authorization>,
-    ) -> Option<Arc<Authorization>> {
-        if let Some(current) = self.current.load_full()
-            && current.header != refused.header
-        {
-            return Some(current);
-        }
-        if matches!(**self.source.load(), CredentialSource::Fixed(_)) {
-            return None;
-        }
-        let fresh = self.read_again(Some(refused)).await.ok()?;
-        (fresh.header != refused.header).then_some(fresh)
-    }
-
-    fn is_fresh(&self, current: &Authorization) -> bool {
-        let lifetime = match **self.source.load() {
-            CredentialSource::Fixed(_) => return true,
-            CredentialSource::Command { .. } => COMMAND_LIFETIME,
-            CredentialSource::Environment { .. } | CredentialSource::File { .. } => LOOK_INTERVAL,
-        };
-        current.read_at.elapsed() < lifetime
-    }
-
-    async fn read_again(
-        &self,
-        refused: Option<&Arc<Authorization>>,
-    ) -> Result<Arc<Authorization>, CredentialError> {
-        let _reading = self.reading.acquire().await;
-        let known = self.current.load_full();
-        if let Some(known) = &known
-            && self.is_fresh(known)
-            && refused.is_none_or(|refused| refused.header != known.header)
-        {
-            return Ok(Arc::clone(known));
-        }
-        let source = self.source();
-        let stamp = match &*source {
-            CredentialSource::File { path, .. } => file_stamp(path).await,
-            _ => None,
-        };
-        if let Some(known) = &known
-            && stamp.is_some()
-            && stamp == known.stamp
-        {
-            let renewed = Arc::new(Authorization {
-                header: known.header.clone(),
-                read_at: Instant::now(),
-                stamp,
-            });
-            self.current.store(Some(Arc::clone(&renewed)));
-            return Ok(renewed);
-        }
-        let credentials = match source.read().await {
-            Ok(credentials) => credentials,
-            // A file that is being replaced is away for a moment: what was read last still stands.
-            Err(error) => return known.filter(|_| refused.is_none()).ok_or(error),
-        };
-        let fresh = Arc::new(Authorization {
-            header: credentials.authorization(),
-            read_at: Instant::now(),
-            stamp,
-        });
-        self.current.store(Some(Arc::clone(&fresh)));
-        Ok(fresh)
-    }
-}
-
-async fn file_stamp(path: &std::path::Path) -> Option<(SystemTime, u64)> {
-    let metadata = tokio::fs::metadata(path).await.ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
-}

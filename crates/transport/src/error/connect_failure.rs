@@ -237,6 +237,19 @@ impl ConnectFailure {
     }
 }
 
+impl ConnectFailure {
+    /// True when other credentials may be all that it takes.
+    pub(crate) fn is_about_credentials(self) -> bool {
+        matches!(
+            self,
+            Self::WrongCredentials
+                | Self::CredentialsRequired
+                | Self::CredentialsUnreadable
+                | Self::PermissionDenied
+        )
+    }
+}
+
 impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.meaning())

@@ -160,7 +160,7 @@ impl Task {
                 }));
             };
             let on_end = move |end| drop(ended.send(Command::Ended(id, end)));
-            let outcome = match pool.authorization.current().await {
+            let outcome = match pool.authorization.renewed().await {
                 Ok(authorization) => {
                     let source = pool.authorization.source();
                     let dial = Dial {
@@ -173,7 +173,10 @@ impl Task {
                         authorization: authorization.header.clone(),
                         user: source.user().unwrap_or_default().to_owned(),
                     };
-                    establish(&dial, on_news, on_end).await
+                    let outcome = establish(&dial, on_news, on_end).await;
+                    let failure = outcome.as_ref().err();
+                    pool.authorization.heed(&authorization, failure);
+                    outcome
                 }
                 Err(error) => Err(ConnectError::unreadable_credentials(&pool.address, error)),
             };

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::calls::Calls;
 use super::establish::Route;
 use super::handover::Returned;
 use super::{Command, Pool};
 use crate::config::{ConnectionConfig, Fingerprint};
+use crate::credentials::CredentialSource;
 use crate::moment::after;
 use crate::per_process::PerProcess;
 
@@ -32,6 +34,7 @@ fn lock(pools: &Pools) -> MutexGuard<'_, HashMap<Key, Arc<Pool>>> {
 /// The right to use a pool. The last one closes it.
 pub(crate) struct Lease {
     pool: Arc<Pool>,
+    calls: Arc<Calls>,
     returned: Returned,
 }
 
@@ -48,6 +51,7 @@ impl Lease {
         pool.leases.add();
         Self {
             pool: Arc::clone(pool),
+            calls: Arc::new(Calls::new()),
             returned: Returned::new(),
         }
     }
@@ -56,16 +60,22 @@ impl Lease {
         &self.pool
     }
 
-    /// True when this handle may still begin calls.
-    pub(crate) fn is_open(&self) -> bool {
-        !self.returned.is()
+    pub(crate) fn calls(&self) -> &Arc<Calls> {
+        &self.calls
     }
 
-    /// Gives the lease back; `true` when it was the last one and the pool is now to be closed.
-    fn give_back(&self) -> bool {
+    /// True when this handle may still begin calls.
+    pub(crate) fn is_open(&self) -> bool {
+        self.calls.is_open()
+    }
+
+    /// Gives the lease back: its calls have until `drain_deadline`. `true` when it was the last one and the pool is now to
+    /// be closed.
+    fn give_back(&self, drain_deadline: Instant) -> bool {
         if !self.returned.now() {
             return false;
         }
+        self.calls.close(drain_deadline);
         // Under the lock, so that nobody takes a lease on a pool that is about to close.
         let pools = DIRECTORY.get();
         let mut directory = lock(&pools);
@@ -76,24 +86,39 @@ impl Lease {
         last
     }
 
-    /// Takes the pool off the list: what it was found by is no longer true of it. Its users keep it.
-    pub(crate) fn unlist(&self) {
+    /// Replaces the credentials of the pool, for all who share it. Channels stay.
+    pub(crate) fn replace_credentials(&self, source: CredentialSource) {
+        if !self.is_open() {
+            return;
+        }
+        // What the pool was found by is no longer true of it: nobody may come to share it by the old ones.
         lock(&DIRECTORY.get()).retain(|_, pool| !Arc::ptr_eq(pool, &self.pool));
+        self.pool.authorization.replace(source);
+        self.pool.command(Command::CredentialsChanged);
     }
 
-    /// Gives the lease back; the last one drains the pool for at most `patience` and waits for it.
+    /// Gives the lease back; ends when its calls have, after `patience` at the latest but for the time that a call takes to
+    /// notice. The last lease closes the pool.
     pub(crate) async fn close(&self, patience: Duration) {
-        if self.give_back() {
+        if self.give_back(after(Instant::now(), patience)) {
             self.pool.close(patience).await;
+        } else {
+            let notice = self.pool.options.patience_with_silence();
+            self.calls.drained(notice).await;
+        }
+    }
+
+    /// Gives the lease back; calls in flight have the usual time to end. The last lease closes the pool.
+    pub(crate) fn retire(&self) {
+        let drain_deadline = after(Instant::now(), self.pool.options.drain_timeout);
+        if self.give_back(drain_deadline) {
+            self.pool.command(Command::Close(drain_deadline));
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.give_back() {
-            let deadline = after(Instant::now(), self.pool.options.drain_timeout);
-            self.pool.command(Command::Close(deadline));
-        }
+        self.retire();
     }
 }

@@ -75,10 +75,6 @@ impl<A: Atomics> Returned<A> {
     pub(crate) fn now(&self) -> bool {
         self.returned.swap(1, Ordering::AcqRel) == 0
     }
-
-    pub(crate) fn is(&self) -> bool {
-        self.returned.load(Ordering::Acquire) == 1
-    }
 }
 
 #[cfg(test)]
@@ -191,7 +187,7 @@ mod tests {
                                 closed.fetch_add(1, Ordering::Relaxed);
                             }
                         }
-                        assert!(returned.is());
+                        assert!(!returned.now());
                     })
                 })
                 .collect();

@@ -115,6 +115,11 @@ impl Task {
                 self.pool.wake.take();
                 self.hurry();
             }
+            Command::Connect => {
+                for slots in &mut self.slots {
+                    slots.not_before = Instant::now();
+                }
+            }
             Command::Grow => {
                 self.pool.growth.take();
                 self.grow();
