@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{FieldRecord, FunctionKind, FunctionRecord, IndexRecord};
+use super::{FieldRecord, FunctionKind, FunctionRecord, IndexRecord, StructRecord};
 use crate::error::MilvusError;
 
 /// A partition.
@@ -43,7 +43,10 @@ pub(crate) struct CollectionRecord {
     pub(crate) updated: u64,
     #[serde(default)]
     pub(crate) schema_version: i32,
+    /// Those of the user, the dynamic one, and the members of the arrays of structs.
     pub(crate) fields: Vec<FieldRecord>,
+    #[serde(default)]
+    pub(crate) structs: Vec<StructRecord>,
     #[serde(default)]
     pub(crate) functions: Vec<FunctionRecord>,
     #[serde(default)]

@@ -60,24 +60,37 @@ const SCALAR_INDEXES: &[&str] = &[
     "",
 ];
 
-/// The metrics of a type of vectors; the first is the default.
-fn metrics(kind: DataType, bm25: bool) -> &'static [&'static str] {
-    match kind {
-        DataType::BinaryVector => &["HAMMING", "JACCARD"],
-        DataType::SparseFloatVector if bm25 => &["BM25"],
-        DataType::SparseFloatVector => &["IP"],
+/// The metrics of a field of vectors; the first is the default. Lists of vectors are compared as a whole (`MAX_SIM…`) or by their
+/// elements.
+fn metrics(field: &FieldRecord, bm25: bool) -> &'static [&'static str] {
+    match (field.data_type, field.vector_type()) {
+        (DataType::ArrayOfVector, DataType::BinaryVector) => {
+            &["MAX_SIM_HAMMING", "MAX_SIM_JACCARD", "HAMMING", "JACCARD"]
+        }
+        (DataType::ArrayOfVector, _) => &[
+            "MAX_SIM_COSINE",
+            "MAX_SIM",
+            "MAX_SIM_L2",
+            "MAX_SIM_IP",
+            "COSINE",
+            "L2",
+            "IP",
+        ],
+        (_, DataType::BinaryVector) => &["HAMMING", "JACCARD"],
+        (_, DataType::SparseFloatVector) if bm25 => &["BM25"],
+        (_, DataType::SparseFloatVector) => &["IP"],
         _ => &["COSINE", "L2", "IP"],
     }
 }
 
 /// The metric of an index that names none.
-pub(crate) fn default_metric(kind: DataType, bm25: bool) -> &'static str {
-    metrics(kind, bm25)[0]
+pub(crate) fn default_metric(field: &FieldRecord, bm25: bool) -> &'static str {
+    metrics(field, bm25)[0]
 }
 
-/// Whether vectors of this type can be compared by this metric (in upper case).
-pub(crate) fn metric_supports(kind: DataType, bm25: bool, metric: &str) -> bool {
-    metrics(kind, bm25).contains(&metric)
+/// Whether vectors of this field can be compared by this metric (in upper case).
+pub(crate) fn metric_supports(field: &FieldRecord, bm25: bool, metric: &str) -> bool {
+    metrics(field, bm25).contains(&metric)
 }
 
 /// Checks the parameters of a new index and fills in the defaults.
@@ -90,7 +103,7 @@ pub(crate) fn check_index(
         .entry("index_type".to_owned())
         .or_insert_with(|| "AUTOINDEX".to_owned())
         .clone();
-    let allowed = match field.data_type {
+    let allowed = match field.vector_type() {
         DataType::BinaryVector => BINARY_INDEXES,
         DataType::SparseFloatVector => SPARSE_INDEXES,
         other if other.is_vector() => FLOAT_INDEXES,
@@ -114,11 +127,11 @@ pub(crate) fn check_index(
         .get("metric_type")
         .filter(|metric| !metric.is_empty())
         .map(|metric| metric.to_ascii_uppercase());
-    let metric = metric.unwrap_or_else(|| default_metric(field.data_type, bm25).to_owned());
-    if !metric_supports(field.data_type, bm25, &metric) {
+    let metric = metric.unwrap_or_else(|| default_metric(field, bm25).to_owned());
+    if !metric_supports(field, bm25, &metric) {
         let message = format!(
             "metric type {metric} not found or not supported, supported: {:?} for field {} of type {}",
-            metrics(field.data_type, bm25),
+            metrics(field, bm25),
             field.name,
             field.column_type()
         );

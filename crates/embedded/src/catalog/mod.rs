@@ -10,6 +10,7 @@ mod index;
 mod names;
 mod privileges;
 mod schema;
+mod structs;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(crate) use privileges::{
 pub(crate) use schema::{
     DataType, DefaultValue, FieldRecord, FunctionKind, FunctionRecord, check_schema,
 };
+pub(crate) use structs::{StructRecord, check_structs, member_name, split_member};
 
 use crate::error::MilvusError;
 use crate::storage::{StorageError, Store, Table};

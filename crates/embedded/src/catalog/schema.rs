@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::column::{ColumnType, ElementType};
 use crate::error::{MilvusError, MilvusErrorKind};
-use crate::storage::element_from_code;
+use crate::storage::{element_from_code, vector_element};
 
 /// Milvus's types of fields, by their numbers on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -29,6 +29,8 @@ pub(crate) enum DataType {
     BFloat16Vector = 103,
     SparseFloatVector = 104,
     Int8Vector = 105,
+    /// Lists of vectors, only as members of arrays of structs.
+    ArrayOfVector = 106,
 }
 
 impl From<DataType> for i32 {
@@ -41,7 +43,7 @@ impl TryFrom<i32> for DataType {
     type Error = String;
 
     fn try_from(number: i32) -> Result<Self, String> {
-        const ALL: [DataType; 18] = [
+        const ALL: [DataType; 19] = [
             DataType::Bool,
             DataType::Int8,
             DataType::Int16,
@@ -60,6 +62,7 @@ impl TryFrom<i32> for DataType {
             DataType::BFloat16Vector,
             DataType::SparseFloatVector,
             DataType::Int8Vector,
+            DataType::ArrayOfVector,
         ];
         ALL.into_iter()
             .find(|kind| *kind as i32 == number)
@@ -68,7 +71,7 @@ impl TryFrom<i32> for DataType {
 }
 
 impl DataType {
-    /// Whether values are vectors.
+    /// Whether values are vectors or lists of them.
     pub(crate) fn is_vector(self) -> bool {
         self as i32 >= Self::BinaryVector as i32
     }
@@ -159,7 +162,21 @@ impl FieldRecord {
 
     /// The type of an array's elements.
     pub(crate) fn element(&self) -> Option<ElementType> {
-        element_from_code(u32::try_from(self.element_type).ok()?)
+        let number = u32::try_from(self.element_type).ok()?;
+        match self.data_type {
+            DataType::ArrayOfVector => vector_element(number, self.dim()),
+            _ => element_from_code(number),
+        }
+    }
+
+    /// The type of the vectors of a vector field, also of one that holds lists of them.
+    pub(crate) fn vector_type(&self) -> DataType {
+        match self.data_type {
+            DataType::ArrayOfVector => {
+                DataType::try_from(self.element_type).unwrap_or(DataType::ArrayOfVector)
+            }
+            own => own,
+        }
     }
 
     /// The layout of the field's column.
@@ -175,6 +192,9 @@ impl FieldRecord {
             DataType::Double => ColumnType::Double,
             DataType::VarChar => ColumnType::Varchar,
             DataType::Array => ColumnType::Array(self.element().unwrap_or(ElementType::Int64)),
+            DataType::ArrayOfVector => {
+                ColumnType::Array(self.element().unwrap_or(ElementType::FloatVector { dim }))
+            }
             DataType::Json => ColumnType::Json,
             DataType::Geometry => ColumnType::Geometry,
             DataType::Timestamptz => ColumnType::Timestamptz,
@@ -210,6 +230,20 @@ impl FieldRecord {
                 if self.element() == Some(ElementType::Varchar) {
                     self.check_length("max_length", 65_535)?;
                 }
+            }
+            DataType::ArrayOfVector => {
+                self.check_length("max_capacity", 4096)?;
+                if self.element().is_none() {
+                    return refuse(format!(
+                        "element type of array of vector field {name} is not supported"
+                    ));
+                }
+                if self.member().is_none() {
+                    return refuse(format!(
+                        "array of vector can only be in the struct array field, field name: {name}"
+                    ));
+                }
+                self.check_dimension()?
             }
             kind if kind.is_vector() && kind != DataType::SparseFloatVector => {
                 self.check_dimension()?
@@ -279,20 +313,15 @@ impl FieldRecord {
                 "dimension is not defined in field type params of field {name}, check type param `dim` for vector field"
             )));
         };
-        let limit: i64 = if self.data_type == DataType::BinaryVector {
-            32_768 * 8
-        } else {
-            32_768
-        };
+        let binary = self.vector_type() == DataType::BinaryVector;
+        let limit: i64 = if binary { 32_768 * 8 } else { 32_768 };
         match text.parse::<i64>() {
             Ok(dim) if !(2..=limit).contains(&dim) => Err(MilvusError::invalid(format!(
                 "invalid dimension: {dim} of field {name}. dimension should be in range 2 ~ {limit}"
             ))),
-            Ok(dim) if self.data_type == DataType::BinaryVector && dim % 8 != 0 => {
-                Err(MilvusError::invalid(format!(
-                    "invalid dimension: {dim} of field {name}. binary vector dimension should be multiple of 8"
-                )))
-            }
+            Ok(dim) if binary && dim % 8 != 0 => Err(MilvusError::invalid(format!(
+                "invalid dimension: {dim} of field {name}. binary vector dimension should be multiple of 8"
+            ))),
             Ok(_) => Ok(()),
             Err(_) => Err(MilvusError::invalid(format!(
                 "invalid dimension: {text} of field {name}. dimension should be a number"
@@ -309,7 +338,8 @@ pub(crate) fn check_schema(
     let refuse = |text: String| Err(MilvusError::invalid(text));
     let mut names = std::collections::HashSet::new();
     for field in fields {
-        if !field.dynamic {
+        // Names of members are checked with their arrays of structs.
+        if !field.dynamic && field.member().is_none() {
             super::check_name("field", &field.name)?;
         }
         if !names.insert(field.name.as_str()) {

@@ -17,7 +17,7 @@
 //! | `Varchar` | [`Offsets`](BlockRole::Offsets): `u32`, one more than rows; `Values`: UTF-8 |
 //! | `Json` | the same; `Values`: JSON text as it was sent |
 //! | `Geometry` | the same; `Values`: WKT |
-//! | `Array` | `Offsets` in elements; [`ElementValues`](BlockRole::ElementValues), [`ElementOffsets`](BlockRole::ElementOffsets) (strings), [`ElementValidity`](BlockRole::ElementValidity) |
+//! | `Array`, also of vectors | `Offsets` in elements; [`ElementValues`](BlockRole::ElementValues), [`ElementOffsets`](BlockRole::ElementOffsets) (strings), [`ElementValidity`](BlockRole::ElementValidity) |
 //! | dense vectors | `Values`: row-major, `dim` × `f32`, `f16`, `bf16`, `i8`, or `dim` / 8 bytes of bits |
 //! | `SparseFloatVector` | `Offsets` in entries; [`Indices`](BlockRole::Indices): `u32` ascending in a row; `Values`: `f32` |
 //!
@@ -43,6 +43,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod types;
+mod vector_arrays;
 mod view;
 mod wire;
 

@@ -28,6 +28,7 @@ impl ColumnType {
             Self::Varchar => DataType::VarChar,
             Self::Json => DataType::Json,
             Self::Geometry => DataType::Geometry,
+            Self::Array(element) if element.is_vector() => DataType::ArrayOfVector,
             Self::Array(_) => DataType::Array,
             Self::FloatVector { .. } => DataType::FloatVector,
             Self::Float16Vector { .. } => DataType::Float16Vector,
@@ -49,7 +50,11 @@ impl Column {
             Vec::new()
         };
         let kind = self.column_type();
-        let field = if kind.is_vector() {
+        let field = if let Values::Array(lists) = self.values()
+            && lists.elements().column_type().is_vector()
+        {
+            Field::Vectors(self.vector_arrays(lists))
+        } else if kind.is_vector() {
             Field::Vectors(self.vectors())
         } else {
             Field::Scalars(scalar_field(self.scalars(0..self.len(), true)))
@@ -141,7 +146,7 @@ impl Column {
         self.all_vectors()
     }
 
-    fn all_vectors(&self) -> VectorField {
+    pub(super) fn all_vectors(&self) -> VectorField {
         let bytes = self.fixed_bytes();
         let (dim, data) = match self.column_type() {
             ColumnType::Float16Vector { dim } => (dim.into(), Vector::Float16Vector(bytes)),

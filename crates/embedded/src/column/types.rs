@@ -29,7 +29,7 @@ pub enum ColumnType {
     Json,
     /// A geometry in WKT.
     Geometry,
-    /// A list of scalars of one type.
+    /// A list of scalars of one type, or of vectors of one type: then it is a member of an array of structs.
     Array(ElementType),
     /// `dim` × binary32.
     FloatVector {
@@ -82,6 +82,31 @@ pub enum ElementType {
     Varchar,
     /// Instant, in microseconds since 1970-01-01T00:00:00Z.
     Timestamptz,
+    /// `dim` × binary32.
+    FloatVector {
+        /// Number of components.
+        dim: u32,
+    },
+    /// `dim` × binary16.
+    Float16Vector {
+        /// Number of components.
+        dim: u32,
+    },
+    /// `dim` × bfloat16.
+    BFloat16Vector {
+        /// Number of components.
+        dim: u32,
+    },
+    /// `dim` × 8-bit signed integer.
+    Int8Vector {
+        /// Number of components.
+        dim: u32,
+    },
+    /// `dim` bits; `dim` is a multiple of 8.
+    BinaryVector {
+        /// Number of bits.
+        dim: u32,
+    },
 }
 
 impl ColumnType {
@@ -169,7 +194,17 @@ impl ElementType {
             Self::Double => ColumnType::Double,
             Self::Varchar => ColumnType::Varchar,
             Self::Timestamptz => ColumnType::Timestamptz,
+            Self::FloatVector { dim } => ColumnType::FloatVector { dim },
+            Self::Float16Vector { dim } => ColumnType::Float16Vector { dim },
+            Self::BFloat16Vector { dim } => ColumnType::BFloat16Vector { dim },
+            Self::Int8Vector { dim } => ColumnType::Int8Vector { dim },
+            Self::BinaryVector { dim } => ColumnType::BinaryVector { dim },
         }
+    }
+
+    /// Whether the elements are vectors.
+    pub fn is_vector(self) -> bool {
+        self.column_type().is_vector()
     }
 }
 
@@ -188,6 +223,9 @@ impl fmt::Display for ColumnType {
             Self::Varchar => f.write_str("VarChar"),
             Self::Json => f.write_str("JSON"),
             Self::Geometry => f.write_str("Geometry"),
+            Self::Array(element) if element.is_vector() => {
+                write!(f, "ArrayOfVector({})", element.column_type())
+            }
             Self::Array(element) => write!(f, "Array({})", element.column_type()),
             Self::FloatVector { dim } => write!(f, "FloatVector({dim})"),
             Self::Float16Vector { dim } => write!(f, "Float16Vector({dim})"),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use milvus_protocol::schema::field_data::Field;
 use milvus_protocol::schema::scalar_field::Data as Scalar;
 use milvus_protocol::schema::vector_field::Data as Vector;
-use milvus_protocol::schema::{ArrayArray, FieldData, ScalarField, VectorField};
+use milvus_protocol::schema::{ArrayArray, DataType, FieldData, ScalarField, VectorField};
 use serde::de::IgnoredAny;
 
 use super::storage::Storage;
@@ -16,12 +16,12 @@ use super::{BlockRole, Column, ColumnBuilder, ColumnError, ColumnType, ElementTy
 use crate::filter::parse_instant;
 
 /// What a field is called in errors, and what it must be.
-struct Target<'a> {
-    field: &'a str,
-    kind: ColumnType,
-    rows: usize,
+pub(super) struct Target<'a> {
+    pub(super) field: &'a str,
+    pub(super) kind: ColumnType,
+    pub(super) rows: usize,
     /// One flag a row, or empty when none is null.
-    valid: &'a [bool],
+    pub(super) valid: &'a [bool],
 }
 
 impl Column {
@@ -62,6 +62,10 @@ impl Column {
                 data: Some(data),
                 ..
             })) if kind.is_vector() => target.vectors(dim, data),
+            Some(Field::Vectors(VectorField {
+                data: Some(Vector::VectorArray(lists)),
+                ..
+            })) if kind.data_type() == DataType::ArrayOfVector => target.vector_arrays(lists),
             // An array of no values may be left out altogether.
             None | Some(Field::Scalars(_) | Field::Vectors(_))
                 if rows == 0 || valid_data.iter().all(|valid| !valid) && !valid_data.is_empty() =>
@@ -87,7 +91,7 @@ impl Target<'_> {
         }
     }
 
-    fn wrong_type(&self, found: impl Into<String>) -> ColumnError {
+    pub(super) fn wrong_type(&self, found: impl Into<String>) -> ColumnError {
         ColumnError::FieldType {
             field: self.field.to_owned(),
             expected: self.kind,
@@ -121,7 +125,7 @@ impl Target<'_> {
     }
 
     /// Builds the column row by row; `push` appends the value at a place in the data.
-    fn each(
+    pub(super) fn each(
         &self,
         values: usize,
         mut push: impl FnMut(&mut ColumnBuilder, usize) -> Result<(), ColumnError>,
@@ -261,7 +265,7 @@ impl Target<'_> {
         })
     }
 
-    fn vectors(&self, dim: i64, data: Vector) -> Result<Column, ColumnError> {
+    pub(super) fn vectors(&self, dim: i64, data: Vector) -> Result<Column, ColumnError> {
         if let Some(expected) = self.kind.dim()
             && i64::from(expected) != dim
         {
@@ -287,7 +291,7 @@ impl Target<'_> {
     }
 }
 
-fn malformed(reason: impl Into<String>) -> ColumnError {
+pub(super) fn malformed(reason: impl Into<String>) -> ColumnError {
     ColumnError::Malformed {
         field: String::new(),
         row: 0,
@@ -375,7 +379,7 @@ fn scalar_name(data: &Scalar) -> &'static str {
     }
 }
 
-fn vector_name(data: &Vector) -> &'static str {
+pub(super) fn vector_name(data: &Vector) -> &'static str {
     match data {
         Vector::FloatVector(_) => "float vectors",
         Vector::BinaryVector(_) => "binary vectors",

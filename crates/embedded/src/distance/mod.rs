@@ -12,6 +12,7 @@
 //! length zero), the number of different bits for `HAMMING`, one minus the share of common bits for `JACCARD`.
 
 mod kernel;
+mod lists;
 mod queries;
 mod scan;
 mod sparse;
@@ -19,6 +20,7 @@ mod sparse;
 mod tests;
 mod top;
 
+pub use lists::scan_lists;
 pub use queries::{DistanceError, Queries};
 pub use scan::{ScanOptions, scan, scan_bm25};
 pub use sparse::{for_each_common, inner_product};

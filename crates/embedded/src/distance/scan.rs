@@ -73,7 +73,7 @@ impl ScanOptions<'_> {
     }
 
     /// As [`ScanOptions::candidate_words`], one by one.
-    fn candidates<'c>(&'c self, column: &'c Column) -> impl Iterator<Item = u32> + 'c {
+    pub(super) fn candidates<'c>(&'c self, column: &'c Column) -> impl Iterator<Item = u32> + 'c {
         let words = self.candidate_words(column);
         words.flat_map(|(base, mut word)| {
             std::iter::from_fn(move || {
@@ -84,7 +84,7 @@ impl ScanOptions<'_> {
         })
     }
 
-    fn offer(&self, metric: Metric, top: &mut TopK<'_>, score: f32, row: u32) {
+    pub(super) fn offer(&self, metric: Metric, top: &mut TopK<'_>, score: f32, row: u32) {
         if (self.radius.is_none() && self.range_filter.is_none())
             || metric.in_range(score, self.radius, self.range_filter)
         {

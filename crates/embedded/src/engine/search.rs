@@ -11,7 +11,7 @@ use super::read::{BoundFilter, Reader, RowAddress};
 use super::{Cancellation, SegmentView};
 use crate::catalog::FieldRecord;
 use crate::column::{Bitmap, Column};
-use crate::distance::{Hit as RowHit, Metric, Queries, ScanOptions, scan, scan_bm25};
+use crate::distance::{Hit as RowHit, Metric, Queries, ScanOptions, scan, scan_bm25, scan_lists};
 use crate::error::MilvusError;
 use crate::text::bm25::{Parameters, Scorer};
 
@@ -21,6 +21,8 @@ pub(crate) enum Targets {
     Vectors(Queries),
     /// Terms (ascending) of texts with their counts, scored by BM25.
     Texts(Vec<(Vec<u32>, Vec<f32>)>),
+    /// Lists of vectors, each compared as a whole with the lists of the rows.
+    Lists(Vec<Queries>),
 }
 
 impl Targets {
@@ -29,6 +31,7 @@ impl Targets {
         match self {
             Self::Vectors(queries) => queries.len(),
             Self::Texts(texts) => texts.len(),
+            Self::Lists(lists) => lists.len(),
         }
     }
 }
@@ -192,6 +195,10 @@ impl Prepared<'_> {
         };
         let found = match &request.targets {
             Targets::Vectors(queries) => scan(&self.vectors, queries, &options),
+            Targets::Lists(lists) => lists
+                .iter()
+                .map(|list| scan_lists(&self.vectors, list, &options))
+                .collect(),
             Targets::Texts(_) => {
                 let scan_one = |scorer| scan_bm25(&self.vectors, scorer, &options);
                 scorers.iter().map(scan_one).collect()

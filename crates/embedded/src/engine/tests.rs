@@ -97,6 +97,7 @@ fn create_with(engine: &Engine, properties: &[(&str, &str)]) -> Result<(), Milvu
                 field(101, "n", DataType::Int64),
                 field(102, "v", DataType::FloatVector),
             ],
+            structs: Vec::new(),
             functions: Vec::new(),
             enable_dynamic_field: false,
             consistency_level: 0,

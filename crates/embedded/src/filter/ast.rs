@@ -59,7 +59,7 @@ pub(super) enum ExprKind {
     },
 }
 
-/// `name`, `$meta`, `name["k"][0]`.
+/// `name`, `$meta`, `name["k"][0]`, `structs[member]`, and, by the name `$`, `$[member]`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ColumnRef {
     pub(super) name: String,
@@ -70,6 +70,8 @@ pub(super) struct ColumnRef {
 pub(super) enum Subscript {
     Key(String),
     Index(u64),
+    /// A name without quotes: a member of a struct.
+    Member(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,14 +38,21 @@ pub(super) enum Class {
     Other,
 }
 
+#[derive(Clone, Copy)]
 pub(super) struct Binder<'a> {
     pub(super) schema: &'a Schema,
     pub(super) templates: &'a Templates,
+    /// The array of structs whose structs the condition is about.
+    pub(super) array: Option<&'a str>,
 }
 
 /// The predicate of a whole expression.
 pub(super) fn bind(expr: &Expr, schema: &Schema, templates: &Templates) -> Bind<Predicate> {
-    let binder = Binder { schema, templates };
+    let binder = Binder {
+        schema,
+        templates,
+        array: None,
+    };
     binder.predicate(expr)
 }
 
@@ -246,7 +253,7 @@ impl Binder<'_> {
         })
     }
 
-    fn predicate(&self, expr: &Expr) -> Bind<Predicate> {
+    pub(super) fn predicate(&self, expr: &Expr) -> Bind<Predicate> {
         match self.bind(expr)? {
             Meaning::Predicate(predicate) => Ok(predicate),
             Meaning::Constant(Constant::Bool(flag)) => Ok(Predicate::Constant(flag)),
@@ -285,10 +292,14 @@ impl Binder<'_> {
 
     /// The field, or the place in a JSON field, that a name stands for.
     pub(super) fn column(&self, column: &ColumnRef, expr: &Expr) -> Bind<Operand> {
+        if let Some(member) = self.member_column(column, expr)? {
+            return Ok(member);
+        }
         let fault = |reason: String| Err(Fault::new(expr.span.clone(), reason));
         let key = |subscript: &Subscript| match subscript {
             Subscript::Key(key) => Step::new(key.as_str()),
             Subscript::Index(index) => Step::new(index.to_string()),
+            Subscript::Member(member) => Step::new(member.as_str()),
         };
         let plain = |field: &Arc<Field>, access| {
             Ok(Operand {
@@ -327,7 +338,7 @@ impl Binder<'_> {
                 field,
                 Access::Element(usize::try_from(*index).unwrap_or(usize::MAX)),
             ),
-            (ColumnType::Array(_), [Subscript::Key(_), ..]) => {
+            (ColumnType::Array(_), [Subscript::Key(_) | Subscript::Member(_), ..]) => {
                 fault("can only access array field with integer index".into())
             }
             (kind, _) => fault(format!("{kind} data type not supported accessed with []")),
@@ -347,6 +358,9 @@ impl Binder<'_> {
             }
             (UnaryOp::Not, Meaning::Predicate(Predicate::Sample(..))) => {
                 fault("random sample expression cannot be used in unary expression")
+            }
+            (UnaryOp::Not, Meaning::Predicate(predicate)) if predicate.has_element_filter() => {
+                fault("element_filter cannot be used in a unary expression; use match_any")
             }
             (UnaryOp::Not, Meaning::Predicate(predicate)) => {
                 Ok(Meaning::Predicate(Predicate::Not(Box::new(predicate))))
@@ -385,6 +399,16 @@ impl Binder<'_> {
                         "random sample expression can only be the last expression in the logical and expression"
                     } else {
                         "random sample expression cannot be used in logical or expression"
+                    };
+                    return Err(Fault::new(operand.span.clone(), reason));
+                }
+                Meaning::Predicate(predicate)
+                    if predicate.has_element_filter() && !(and && index == last) =>
+                {
+                    let reason = if and {
+                        "element_filter can only be the last expression in the logical and expression; match_any can stand anywhere"
+                    } else {
+                        "element_filter cannot be used in a logical or expression; use match_any"
                     };
                     return Err(Fault::new(operand.span.clone(), reason));
                 }

@@ -312,6 +312,15 @@ impl Binder<'_> {
                 predicate
             }
         };
+        if let Some(member) = self.whole_array(column) {
+            return Ok(Meaning::Predicate(not(Predicate::IsNull(member), negated)));
+        }
+        if let Some(array) = self.array {
+            let reason = format!(
+                "the members of a struct of '{array}' can't be null; ask for '{array} is null' outside of the condition"
+            );
+            return Err(Fault::new(column.span.clone(), reason));
+        }
         let Meaning::Operand(operand) = self.bind(column)? else {
             return Err(Fault::new(
                 column.span.clone(),

@@ -13,7 +13,7 @@ use crate::column::ColumnType;
 use crate::text::TextQuery;
 
 /// Names that a misspelt call is compared with.
-const FUNCTIONS: [&str; 21] = [
+const FUNCTIONS: [&str; 25] = [
     "text_match",
     "phrase_match",
     "random_sample",
@@ -35,6 +35,10 @@ const FUNCTIONS: [&str; 21] = [
     "st_isvalid",
     "element_filter",
     "match_all",
+    "match_any",
+    "match_least",
+    "match_most",
+    "match_exact",
 ];
 
 type Argument<'a> = Option<&'a (String, Box<Expr>)>;
@@ -48,14 +52,7 @@ impl Binder<'_> {
         expr: &Expr,
     ) -> Bind<Meaning> {
         let fault = |reason: String| Fault::new(expr.span.clone(), reason);
-        if let Some((key, value)) = option
-            && !(name == "text_match" && key == "minimum_should_match")
-        {
-            return Err(Fault::new(
-                value.span.clone(),
-                format!("{name} has no option '{key}'"),
-            ));
-        }
+        check_option(name, option)?;
         let count = |wanted: std::ops::RangeInclusive<usize>| {
             if wanted.contains(&arguments.len()) {
                 return Ok(());
@@ -79,6 +76,11 @@ impl Binder<'_> {
             "phrase_match" => {
                 count(2..=3)?;
                 self.phrase_match(&arguments[0], &arguments[1], arguments.get(2))?
+            }
+            "random_sample" if self.array.is_some() => {
+                return Err(fault(
+                    "random_sample can't choose among the structs of an array".into(),
+                ));
             }
             "random_sample" => {
                 count(1..=1)?;
@@ -110,9 +112,9 @@ impl Binder<'_> {
             }
             "element_filter" | "match_all" | "match_any" | "match_least" | "match_most"
             | "match_exact" => {
-                return Err(fault(format!(
-                    "{name} works on struct arrays, which this engine does not have"
-                )));
+                count(2..=2)?;
+                let threshold = option.map(|(_, value)| &**value);
+                self.elements(name, &arguments[0], &arguments[1], threshold, expr)?
             }
             other => match relation(other) {
                 Some(relation) => {
@@ -321,6 +323,24 @@ impl Binder<'_> {
             .map_err(|reason| Fault::new(arguments[1].span.clone(), reason))?;
         Ok(Predicate::Spatial(field, spatial))
     }
+}
+
+fn check_option(name: &str, option: Argument<'_>) -> Bind<()> {
+    let Some((key, value)) = option else {
+        return Ok(());
+    };
+    let known = match name {
+        "text_match" => key == "minimum_should_match",
+        "match_least" | "match_most" | "match_exact" => key == "threshold",
+        _ => false,
+    };
+    if known {
+        return Ok(());
+    }
+    Err(Fault::new(
+        value.span.clone(),
+        format!("{name} has no option '{key}'"),
+    ))
 }
 
 fn relation(name: &str) -> Option<Relation> {

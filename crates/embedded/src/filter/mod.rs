@@ -10,12 +10,14 @@
 //! asked only for rows that cheaper ones have left open.
 //!
 //! Semantics follow Milvus: strings compare by bytes; `Float` fields compare in 32 bits; a JSON path that is absent or of
-//! another type matches nothing but `!=`; JSON integers and floats compare across types.
+//! another type matches nothing but `!=`; JSON integers and floats compare across types. A condition on the structs of an array is
+//! unknown where the array is null.
 
 mod ast;
 mod bind;
 mod condition;
 mod constant;
+mod elements;
 mod error;
 mod evaluate;
 mod function;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::ast::{ArithmeticOp, CompareOp};
 use super::constant::Constant;
+use super::elements::Elements;
 use super::geometry::Spatial;
 use super::like::LikePattern;
 use super::schema::Field;
@@ -33,6 +34,7 @@ pub(super) enum Predicate {
     Exists(Operand),
     Contains(Operand, ContainsMode, Vec<Constant>),
     Text(Arc<Field>, TextQuery),
+    Elements(Elements),
     /// Keeps this share of the rows that satisfy the condition.
     Sample(f64, Box<Predicate>),
     Spatial(Arc<Field>, Spatial),
@@ -198,6 +200,8 @@ impl Predicate {
             Self::Regex { operand, .. } => of(operand) + 60,
             Self::Text(..) => 200,
             Self::Spatial(..) => 400,
+            // Rows have several structs.
+            Self::Elements(elements) => 8 + elements.condition.cost().saturating_mul(8),
             Self::Not(inner) | Self::Sample(_, inner) => inner.cost(),
             Self::And(parts) | Self::Or(parts) => parts.iter().map(Self::cost).sum(),
         }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::ast::BinaryOp;
 use super::ast::{ColumnRef, CompareOp, Expr, ExprKind, Sign, Subscript, UnaryOp};
+use super::elements::ELEMENT;
 use super::error::Fault;
 use super::parse::{Infix, Parser, power};
 use super::token::Token;
@@ -111,9 +112,10 @@ impl Parser {
             Token::Sign("-") => self.unary(UnaryOp::Minus, span),
             Token::Sign("!") => self.unary(UnaryOp::Not, span),
             Token::Sign("~") => self.unary(UnaryOp::BitNot, span),
+            Token::Sign("$") if self.is_sign("[") => self.column(ELEMENT.into(), span),
             Token::Sign("$") => Err(Fault::new(
                 span,
-                "'$' names an element of a struct array, which this engine does not have",
+                "'$' stands for a struct of an array and needs a member, as in $[member]",
             )),
             other => {
                 self.position -= 1;
@@ -168,6 +170,7 @@ impl Parser {
                 (Token::Text(key), at) if key.is_empty() => return Err(Fault::new(at, "a JSON key can't be empty")),
                 (Token::Text(key), _) => Subscript::Key(key),
                 (Token::Integer(index), _) => Subscript::Index(index),
+                (Token::Word(member), _) => Subscript::Member(member),
                 (other, at) => {
                     let found = other.describe();
                     return Err(Fault::new(at, format!("expected a JSON key in quotes or the index of an element, found {found}")));

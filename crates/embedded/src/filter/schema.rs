@@ -68,6 +68,20 @@ impl Schema {
         self.dynamic.as_ref()
     }
 
+    /// A member of the array of structs of this name, one whose values are read fast.
+    pub(super) fn first_member(&self, array: &str) -> Option<&Arc<Field>> {
+        let members = self.fields.values().filter(|field| {
+            crate::catalog::split_member(&field.name).is_some_and(|(owner, _)| owner == array)
+        });
+        members.min_by_key(|field| {
+            let width = match field.kind {
+                ColumnType::Array(element) => element.column_type().row_width(),
+                _ => None,
+            };
+            (width.unwrap_or(64), field.name.clone())
+        })
+    }
+
     /// Names of all fields, for suggestions.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.fields.keys().map(|name| &**name)

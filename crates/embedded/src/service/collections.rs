@@ -11,6 +11,7 @@ use super::parameters::{alter, refuse_time_zones, to_map, to_pairs};
 use super::schema::{describe, read_field, read_schema};
 use crate::catalog::{
     CollectionRecord, DEFAULT_PARTITION, LoadState, PartitionRecord, check_name, check_schema,
+    check_structs, split_member,
 };
 use crate::engine::{Draft, physical_milliseconds};
 use crate::error::{MilvusError, MilvusErrorKind};
@@ -253,6 +254,7 @@ impl Embedded {
         let change = move |draft: &mut Draft<'_>| {
             let mut record = draft.record_to_change(&database, &request.collection_name)?;
             let name = &request.field_name;
+            refuse_capacity_of_member(name, &request)?;
             let field = record
                 .fields
                 .iter_mut()
@@ -380,6 +382,7 @@ fn read_collection(
         );
         return Err(MilvusError::invalid(message));
     }
+    check_structs(&schema.structs, &schema.fields)?;
     check_schema(&schema.fields, &schema.functions)?;
     let partitioned = schema.fields.iter().any(|field| field.partition_key);
     if request.num_partitions > 0 && !partitioned {
@@ -412,6 +415,7 @@ fn read_collection(
             .max()
             .unwrap_or_default(),
         fields: schema.fields,
+        structs: schema.structs,
         functions: schema.functions,
         enable_dynamic_field: schema.enable_dynamic_field,
         consistency_level: request.consistency_level,
@@ -445,6 +449,7 @@ pub(super) fn row_count(rows: usize) -> KeyValuePair {
 
 fn is_same_request(existing: &CollectionRecord, wanted: &CollectionRecord) -> bool {
     existing.fields == wanted.fields
+        && existing.structs == wanted.structs
         && existing.functions == wanted.functions
         && existing.description == wanted.description
         && existing.enable_dynamic_field == wanted.enable_dynamic_field
@@ -465,6 +470,23 @@ fn check_properties(
         )),
         _ => Ok(()),
     }
+}
+
+/// The members of a struct have one capacity, so it can't be changed for one of them.
+fn refuse_capacity_of_member(
+    name: &str,
+    request: &AlterCollectionFieldRequest,
+) -> Result<(), MilvusError> {
+    let mut keys = request.properties.iter().map(|pair| &pair.key);
+    if split_member(name).is_some()
+        && (keys.any(|key| key == "max_capacity")
+            || request.delete_keys.iter().any(|key| key == "max_capacity"))
+    {
+        return Err(MilvusError::invalid(format!(
+            "max_capacity of field {name} can't be changed: it belongs to the whole array of structs"
+        )));
+    }
+    Ok(())
 }
 
 fn enable_dynamic_field(record: &mut CollectionRecord) {

@@ -108,9 +108,9 @@ impl Embedded {
             let name = if request.index_name.is_empty() {
                 field.name.clone()
             } else {
+                crate::catalog::check_name("index", &request.index_name)?;
                 request.index_name
             };
-            crate::catalog::check_name("index", &name)?;
             if let Some(known) = record
                 .indexes
                 .iter()

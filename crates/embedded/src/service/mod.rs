@@ -25,6 +25,7 @@ mod routes;
 mod schema;
 mod search_parameters;
 mod searching;
+mod struct_arrays;
 mod users;
 mod writing;
 

@@ -9,9 +9,9 @@ use milvus_protocol::schema::{
 
 use super::Embedded;
 use super::answer::Call;
-use super::field_data::write_column;
 use super::filters::read_filter;
 use super::parameters::{find, refuse_time_zones};
+use super::struct_arrays::{named_struct, public_name, write_columns};
 use super::{Moment, reader};
 use crate::catalog::{CollectionRecord, DYNAMIC_FIELD, FieldRecord};
 use crate::engine::QueryRequest as EngineQuery;
@@ -41,9 +41,13 @@ pub(super) fn output_fields(
                 // What a BM25 function computes is for the index alone, and Milvus doesn't give it back.
                 if !field.function_output {
                     ids.insert(field.id);
-                    names.push(field.name.clone());
+                    names.push(public_name(field).to_owned());
                 }
             }
+            continue;
+        }
+        if let Some(array) = named_struct(record, name, &mut ids)? {
+            names.push(array);
             continue;
         }
         let root = name.split_once('[').map_or(name, |(root, _)| root);
@@ -229,7 +233,7 @@ impl Embedded {
                 (query.offset, query.limit) = (0, None);
                 reader.query_ordered(&query, &order, offset, limit.unwrap_or(usize::MAX))?
             };
-            let fields_data = output.fields.iter().zip(&answer.columns).map(|(field, column)| write_column(field, column)).collect();
+            let fields_data = write_columns(record, &output.fields, &answer.columns);
             Ok(QueryResults {
                 fields_data,
                 collection_name: request.collection_name,

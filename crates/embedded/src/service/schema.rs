@@ -7,9 +7,10 @@ use milvus_protocol::schema::{
 use prost::Message as _;
 
 use super::parameters::{to_map, to_pairs};
+use super::struct_arrays::{read_structs, write_structs};
 use crate::catalog::{
     CollectionRecord, DYNAMIC_FIELD, DataType, DefaultValue, FIRST_FIELD, FieldRecord,
-    FunctionKind, FunctionRecord,
+    FunctionKind, FunctionRecord, StructRecord, check_name, split_member,
 };
 use crate::engine::analyzer_of;
 use crate::error::MilvusError;
@@ -20,6 +21,7 @@ pub(super) struct NewSchema {
     pub(super) name: String,
     pub(super) description: String,
     pub(super) fields: Vec<FieldRecord>,
+    pub(super) structs: Vec<StructRecord>,
     pub(super) functions: Vec<FunctionRecord>,
     pub(super) enable_dynamic_field: bool,
     pub(super) properties: Vec<milvus_protocol::common::KeyValuePair>,
@@ -29,13 +31,6 @@ pub(super) struct NewSchema {
 pub(super) fn read_schema(bytes: &[u8]) -> Result<NewSchema, MilvusError> {
     let schema = CollectionSchema::decode(bytes)
         .map_err(|error| MilvusError::invalid(format!("the schema can't be decoded: {error}")))?;
-    if let Some(field) = schema.struct_array_fields.first() {
-        return Err(MilvusError::invalid(format!(
-            "field {} is an array of structs, which the embedded engine doesn't have: use a Milvus server, an ARRAY field \
-             for each member, or one JSON field",
-            field.name
-        )));
-    }
     let mut functions = Vec::with_capacity(schema.functions.len());
     for (index, function) in schema.functions.iter().enumerate() {
         functions.push(read_function(function, FIRST_FIELD + index as i64)?);
@@ -52,10 +47,12 @@ pub(super) fn read_schema(bytes: &[u8]) -> Result<NewSchema, MilvusError> {
     if schema.enable_dynamic_field && !fields.iter().any(|field| field.dynamic) {
         fields.push(dynamic_field(FIRST_FIELD + fields.len() as i64));
     }
+    let structs = read_structs(&schema.struct_array_fields, &mut fields)?;
     Ok(NewSchema {
         name: schema.name,
         description: schema.description,
         fields,
+        structs,
         functions,
         enable_dynamic_field: schema.enable_dynamic_field,
         properties: schema.properties,
@@ -85,6 +82,10 @@ pub(super) fn dynamic_field(id: i64) -> FieldRecord {
 
 /// Reads one field.
 pub(super) fn read_field(field: &FieldSchema, id: i64) -> Result<FieldRecord, MilvusError> {
+    if split_member(&field.name).is_some() {
+        // Such names are those of members; the check refuses the bracket.
+        check_name("field", &field.name)?;
+    }
     let data_type = DataType::try_from(field.data_type)
         .map_err(|error| MilvusError::invalid(format!("field {}: {error}", field.name)))?;
     let default = match &field.default_value {
@@ -189,7 +190,7 @@ fn read_function(function: &FunctionSchema, id: i64) -> Result<FunctionRecord, M
     })
 }
 
-fn write_field(field: &FieldRecord) -> FieldSchema {
+pub(super) fn write_field(field: &FieldRecord) -> FieldSchema {
     FieldSchema {
         field_id: field.id,
         name: field.name.clone(),
@@ -245,9 +246,10 @@ pub(super) fn describe(
         fields: record
             .fields
             .iter()
-            .filter(|field| !field.dynamic)
+            .filter(|field| !field.dynamic && field.member().is_none())
             .map(write_field)
             .collect(),
+        struct_array_fields: write_structs(record),
         enable_dynamic_field: record.enable_dynamic_field,
         functions: record
             .functions

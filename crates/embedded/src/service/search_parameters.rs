@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use milvus_protocol::common::{KeyValuePair, PlaceholderGroup, PlaceholderType};
+use milvus_protocol::common::{KeyValuePair, PlaceholderGroup, PlaceholderType, PlaceholderValue};
 use milvus_protocol::milvus::{SearchRequest, search_request::SearchInput};
 use milvus_protocol::schema::{IDs, TemplateValue, i_ds::IdField};
 use prost::Message as _;
@@ -11,11 +11,12 @@ use super::filters::read_filter;
 use super::parameters::{find, flag, refuse_time_zones};
 use super::querying::{MAX_WINDOW, number};
 use crate::catalog::{CollectionRecord, FieldRecord, default_metric, metric_supports};
+use crate::column::ColumnType;
 use crate::distance::{Metric, Queries};
 use crate::engine::{
     Grouping, Key, Reader, ScoreRange, SearchRequest as EngineSearch, Targets, analyzer_of,
 };
-use crate::error::MilvusError;
+use crate::error::{MilvusError, MilvusErrorKind};
 use crate::text::bm25::term_counts;
 
 /// Most hits of a group, as Milvus is configured where nobody changed it.
@@ -111,21 +112,45 @@ fn metric(
                 "metric type not match",
             ));
         }
-        (asked, None) if asked.is_empty() => default_metric(field.data_type, bm25).to_owned(),
+        (asked, None) if asked.is_empty() => default_metric(field, bm25).to_owned(),
         (asked, None) => asked,
     };
-    if !metric_supports(field.data_type, bm25, &name) {
+    if !metric_supports(field, bm25, &name) {
         return Err(MilvusError::invalid(format!(
             "metric type {name} not found or not supported for field {} of type {}",
             field.name,
             field.column_type()
         )));
     }
-    Metric::from_name(&name).ok_or_else(|| {
-        MilvusError::invalid(format!(
-            "metric type {name} is not supported by the embedded engine"
-        ))
-    })
+    list_metric(&name)
+        .or_else(|| Metric::from_name(&name).filter(|_| !is_list(field)))
+        .ok_or_else(|| {
+            MilvusError::new(
+                MilvusErrorKind::Unimplemented,
+                format!(
+                    "metric type {name} is not supported by the embedded engine for field {}{}",
+                    field.name,
+                    if is_list(field) {
+                        ": the structs of a row are searched as a whole, by a MAX_SIM metric and lists of vectors"
+                    } else {
+                        ""
+                    }
+                ),
+            )
+        })
+}
+
+/// Whether each row has a list of vectors.
+fn is_list(field: &FieldRecord) -> bool {
+    field.data_type == crate::catalog::DataType::ArrayOfVector
+}
+
+/// The metric by which the vectors of two lists are compared, for a metric of lists.
+fn list_metric(name: &str) -> Option<Metric> {
+    match name.strip_prefix("MAX_SIM")? {
+        "" => Some(Metric::Cosine),
+        suffix => Metric::from_name(suffix.strip_prefix('_')?),
+    }
 }
 
 /// A bound of a range search: in `params`, or beside it.
@@ -384,6 +409,9 @@ fn placeholder_targets(
             field.name
         )));
     }
+    if is_list(field) {
+        return list_targets(field, metric, values);
+    }
     if values.r#type != field.data_type as i32 {
         let about = "vector type must be the same";
         let name = |number: i32| {
@@ -398,6 +426,51 @@ fn placeholder_targets(
         )));
     }
     vectors(field, metric, &values.values)
+}
+
+/// From the number of a type of vectors to that of placeholders for lists of them.
+const LIST_OFFSET: i32 =
+    PlaceholderType::EmbListFloatVector as i32 - PlaceholderType::FloatVector as i32;
+
+/// Lists of vectors to search with.
+fn list_targets(
+    field: &FieldRecord,
+    metric: Metric,
+    values: &PlaceholderValue,
+) -> Result<Targets, MilvusError> {
+    let ColumnType::Array(element) = field.column_type() else {
+        return Err(MilvusError::invalid(format!(
+            "field {} has no lists of vectors",
+            field.name
+        )));
+    };
+    let kind = element.column_type();
+    if values.r#type != field.vector_type() as i32 + LIST_OFFSET {
+        return Err(MilvusError::invalid(format!(
+            "field {} is searched with embedding lists of {kind}, search info type {}",
+            field.name, values.r#type
+        )));
+    }
+    let width = kind.row_width().unwrap_or(0).max(1);
+    let list = |bytes: &bytes::Bytes| {
+        if bytes.is_empty() || !bytes.len().is_multiple_of(width) {
+            return Err(MilvusError::invalid(format!(
+                "an embedding list for field {} is one or more vectors of {width} bytes, found {} bytes",
+                field.name,
+                bytes.len()
+            )));
+        }
+        let vectors: Vec<&[u8]> = bytes.chunks_exact(width).collect();
+        Queries::new(kind, metric, &vectors).map_err(|error| {
+            MilvusError::invalid(format!("malformed vector, field {}: {error}", field.name))
+        })
+    };
+    values
+        .values
+        .iter()
+        .map(list)
+        .collect::<Result<_, _>>()
+        .map(Targets::Lists)
 }
 
 /// A text to search with: the terms that the BM25 function of the field would make of it.
@@ -426,6 +499,15 @@ fn stored_targets(
     metric: Metric,
     ids: &IDs,
 ) -> Result<Targets, MilvusError> {
+    if is_list(field) {
+        return Err(MilvusError::new(
+            MilvusErrorKind::Unimplemented,
+            format!(
+                "search of field {} by the lists of stored rows is not supported by the embedded engine: send the vectors",
+                field.name
+            ),
+        ));
+    }
     let keys: Vec<Key> = match &ids.id_field {
         Some(IdField::IntId(values)) => values.data.iter().map(|id| Key::Int(*id)).collect(),
         Some(IdField::StrId(values)) => values

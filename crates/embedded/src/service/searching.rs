@@ -13,6 +13,7 @@ use super::field_data::{write_column, write_ids};
 use super::parameters::{find, flag, refuse_time_zones};
 use super::querying::{MAX_WINDOW, OutputFields, number, output_fields};
 use super::search_parameters::{SearchParts, read_search, round_decimal};
+use super::struct_arrays::write_columns;
 use super::{Moment, reader};
 use crate::engine::{Hit, Ranker, Reader, fuse};
 use crate::error::{MilvusError, MilvusErrorKind};
@@ -47,13 +48,12 @@ fn results(
     let addresses: Vec<_> = page.hits.iter().flatten().map(|hit| hit.address).collect();
     let primary = record.primary()?;
     let keys = reader.gather(&segments, primary, &addresses)?;
-    let mut fields_data = Vec::with_capacity(output.fields.len());
-    for field in &output.fields {
-        fields_data.push(write_column(
-            field,
-            &reader.gather(&segments, field, &addresses)?,
-        ));
-    }
+    let columns = output
+        .fields
+        .iter()
+        .map(|field| reader.gather(&segments, field, &addresses))
+        .collect::<Result<Vec<_>, _>>()?;
+    let fields_data = write_columns(record, &output.fields, &columns);
     let scores: Vec<f32> = page
         .hits
         .iter()

@@ -12,7 +12,8 @@ use prost::Message as _;
 use super::Embedded;
 use super::answer::Call;
 use super::field_data::{read_column, write_ids};
-use crate::catalog::{CollectionRecord, DYNAMIC_FIELD, DefaultValue, FieldRecord};
+use super::struct_arrays::read_struct_array;
+use crate::catalog::{CollectionRecord, DYNAMIC_FIELD, DefaultValue, FieldRecord, split_member};
 use crate::column::{Column, ColumnType};
 use crate::engine::{ArrayChange, Draft, PartialRows, PreparedRows, Reader, replaced_partitions};
 use crate::error::{MilvusError, MilvusErrorKind};
@@ -71,6 +72,15 @@ fn array_changes(
             )));
         }
         names.push(name);
+        let is_struct = record.struct_array(name).is_some();
+        if is_struct && operation.op == OpType::Replace as i32 {
+            continue;
+        }
+        if is_struct || split_member(name).is_some() {
+            return Err(MilvusError::invalid(format!(
+                "ARRAY_APPEND and ARRAY_REMOVE can't change field {name}: an array of structs is replaced as a whole"
+            )));
+        }
         let field = record
             .field(name)
             .ok_or_else(|| MilvusError::field_not_found(name))?;
@@ -128,6 +138,21 @@ fn read_columns(
         } else {
             data.field_name.as_str()
         };
+        if let Some(array) = record.struct_array(name) {
+            if columns
+                .iter()
+                .any(|(known, _)| split_member(known).is_some_and(|(owner, _)| owner == name))
+            {
+                return Err(MilvusError::invalid(format!("field {name} is given twice")));
+            }
+            columns.extend(read_struct_array(record, array, data, rows as usize)?);
+            continue;
+        }
+        if let Some((array, _)) = split_member(name) {
+            return Err(MilvusError::invalid(format!(
+                "field {name} can't be written alone: write the whole struct array field {array}"
+            )));
+        }
         let Some(field) = record.field(name) else {
             let message = match name {
                 DYNAMIC_FIELD => format!(

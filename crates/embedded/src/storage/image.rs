@@ -302,6 +302,11 @@ fn type_code(kind: ColumnType) -> (u32, u32) {
         ColumnType::Float => (10, 0),
         ColumnType::Double => (11, 0),
         ColumnType::Varchar => (21, 0),
+        ColumnType::Array(element) if element.is_vector() => {
+            // The element's number in the upper 8 bits, its dimension below.
+            let (number, dim) = type_code(element.column_type());
+            (106, number << 24 | dim & DIMENSION_BITS)
+        }
         ColumnType::Array(element) => (22, type_code(element.column_type()).0),
         ColumnType::Json => (23, 0),
         ColumnType::Geometry => (24, 0),
@@ -336,6 +341,22 @@ fn type_from_code(kind: u32, parameter: u32) -> Option<ColumnType> {
         103 => ColumnType::BFloat16Vector { dim },
         104 => ColumnType::SparseFloatVector,
         105 => ColumnType::Int8Vector { dim },
+        106 => ColumnType::Array(vector_element(parameter >> 24, dim & DIMENSION_BITS)?),
+        _ => return None,
+    })
+}
+
+/// Bits of a parameter that hold the dimension of an array's vectors.
+const DIMENSION_BITS: u32 = (1 << 24) - 1;
+
+/// The element type of an array of vectors from Milvus's number of it, and their dimension. Sparse vectors have none.
+pub(crate) fn vector_element(kind: u32, dim: u32) -> Option<ElementType> {
+    Some(match kind {
+        100 => ElementType::BinaryVector { dim },
+        101 => ElementType::FloatVector { dim },
+        102 => ElementType::Float16Vector { dim },
+        103 => ElementType::BFloat16Vector { dim },
+        105 => ElementType::Int8Vector { dim },
         _ => return None,
     })
 }

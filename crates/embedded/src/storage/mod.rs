@@ -23,6 +23,7 @@ pub use error::StorageError;
 pub(crate) use filesystem::{DiskFileSystem, FileSystem};
 pub(crate) use image::{
     EncodedImage, ImageColumn, ImageReader, element_from_code, encode_columns, encode_image,
+    vector_element,
 };
 pub use lock::LockHolder;
 pub(crate) use memory::MemoryFileSystem;

@@ -21,7 +21,7 @@ use super::lock::FolderLock;
 use super::{Durability, StorageError};
 
 /// The version of `docs/embedded-format.md` that this program writes.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 
 /// The scratch buffer is kept from one commit to the next up to this size, which every value of the log fits into.
 const KEPT_BUFFER: usize = 1 << 20;

@@ -241,7 +241,7 @@ fn a_later_format_is_refused_by_its_version() {
         open(&disk),
         Err(StorageError::TooNew {
             found: 9,
-            supported: 2,
+            supported: 3,
             ..
         })
     ));

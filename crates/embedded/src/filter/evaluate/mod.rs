@@ -5,6 +5,7 @@
 //! words around it mask them out.
 
 mod cell;
+mod elements;
 mod fixed;
 mod list;
 
@@ -111,6 +112,7 @@ impl Evaluator<'_> {
             Predicate::And(parts) => self.chain(parts, active, true),
             Predicate::Or(parts) => self.chain(parts, active, false),
             Predicate::Sample(share, inner) => self.sample(*share, inner, active),
+            Predicate::Elements(elements) => self.elements(elements, active),
             Predicate::IsNull(field) => {
                 let column = self.column(field);
                 let truth = match column.validity() {

@@ -97,10 +97,40 @@ pub(super) fn holds(expr: &Expr, row: &Row) -> Option<bool> {
             Some(op.accepts(Some(moved.cmp(&parse_instant(&instant.0).unwrap()))))
         }
         ExprKind::Call {
+            name,
+            arguments,
+            option,
+        } if name.starts_with("match_") || name == "element_filter" => {
+            let threshold = option.as_ref().map(|(_, number)| value(number, row, false));
+            counts(name, &arguments[1], threshold, row)
+        }
+        ExprKind::Call {
             name, arguments, ..
         } => contains(name, &arguments[0], &arguments[1], row),
         other => panic!("not a condition: {other:?}"),
     }
+}
+
+/// Whether as many structs satisfy the condition as it takes.
+fn counts(name: &str, condition: &Expr, threshold: Option<Val>, row: &Row) -> Option<bool> {
+    let structs = row.k.clone()?;
+    let all = structs.len() as i64;
+    let satisfies = |element: &(i32, String)| {
+        let row = Row {
+            element: Some(element.clone()),
+            ..row.clone()
+        };
+        holds(condition, &row) == Some(true)
+    };
+    let found = structs.iter().filter(|element| satisfies(element)).count() as i64;
+    Some(match (name, threshold) {
+        ("match_all", None) => found == all,
+        ("match_any" | "element_filter", None) => found >= 1,
+        ("match_least", Some(Val::Int(number))) => found >= number,
+        ("match_most", Some(Val::Int(number))) => found <= number,
+        ("match_exact", Some(Val::Int(number))) => found == number,
+        other => panic!("no quantifier: {other:?}"),
+    })
 }
 
 /// Ranges, membership and patterns.
@@ -385,12 +415,21 @@ fn reckon(op: ArithmeticOp, left: Val, right: Val, doubles: bool) -> Val {
     }
 }
 
+fn member((number, text): &(i32, String), name: Option<&Subscript>) -> Val {
+    match name {
+        Some(Subscript::Member(name)) if name == "n" => Val::Int((*number).into()),
+        Some(Subscript::Member(name)) if name == "t" => Val::Text(text.clone()),
+        other => panic!("no member: {other:?}"),
+    }
+}
+
 fn field(column: &ColumnRef, row: &Row) -> Val {
     let known = |value: Option<Val>| value.unwrap_or(Val::Unknown);
     let place = |json: &Json, first: Option<&str>| {
         let steps = column.path.iter().map(|step| match step {
             Subscript::Key(key) => key.clone(),
             Subscript::Index(index) => index.to_string(),
+            Subscript::Member(member) => panic!("{member} is no place in JSON"),
         });
         let pointer: String = first
             .map(str::to_owned)
@@ -405,7 +444,7 @@ fn field(column: &ColumnRef, row: &Row) -> Val {
         Some(Subscript::Index(index)) => {
             list.get(*index as usize).cloned().unwrap_or(Val::NoElement)
         }
-        Some(Subscript::Key(_)) => panic!("arrays have no keys"),
+        Some(_) => panic!("arrays have no keys"),
     };
     match column.name.as_str() {
         "i8" => known(row.i8.map(|number| Val::Int(number.into()))),
@@ -427,6 +466,21 @@ fn field(column: &ColumnRef, row: &Row) -> Val {
                 .clone()
                 .map(|list| element(list.into_iter().map(Val::Text).collect())),
         ),
+        "$" => known(
+            row.element
+                .as_ref()
+                .map(|element| member(element, column.path.last())),
+        ),
+        "k" if column.path.is_empty() => known(row.k.as_ref().map(|_| Val::List(Vec::new()))),
+        "k" => known(row.k.as_ref().map(|structs| {
+            let all = |element: &(i32, String)| member(element, column.path.last());
+            match column.path.first() {
+                Some(Subscript::Index(index)) => {
+                    structs.get(*index as usize).map_or(Val::NoElement, all)
+                }
+                _ => Val::List(structs.iter().map(all).collect()),
+            }
+        })),
         "j" => known(row.j.as_ref().map(|json| place(json, None))),
         "$meta" => place(&row.meta, None),
         key => place(&row.meta, Some(key)),

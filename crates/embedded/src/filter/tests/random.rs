@@ -196,8 +196,45 @@ fn arrays() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Conditions on one struct.
+fn of_structs() -> BoxedStrategy<String> {
+    let atoms = prop_oneof![
+        filled("$[n] # #", &[OPS, INTS]),
+        filled("-1 # $[n] # 1", &[&["<", "<="], &["<", "<="]]),
+        filled("$[n] + 1 # #", &[OPS, INTS]),
+        filled("$[n] # #", &[&["in", "not in"], LISTS]),
+        filled("$[t] # #", &[OPS, TEXTS]),
+        filled("$[t] like #", &[PATTERNS]),
+        one_of(&["true", "false"]),
+    ];
+    atoms
+        .prop_recursive(2, 6, 2, |inner| {
+            prop_oneof![
+                (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) and ({b})")),
+                (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) || ({b})")),
+                inner.prop_map(|part| format!("not ({part})")),
+            ]
+        })
+        .boxed()
+}
+
+fn structs() -> impl Strategy<Value = String> {
+    let counted = one_of(&["match_least", "MATCH_MOST", "match_exact"]);
+    prop_oneof![
+        2 => (one_of(&["match_any", "match_all", "MATCH_ANY"]), of_structs())
+            .prop_map(|(name, condition)| format!("{name}(k, {condition})")),
+        2 => (counted, of_structs(), 1..4)
+            .prop_map(|(name, condition, number)| format!("{name}(k, {condition}, threshold={number})")),
+        1 => filled("# #", &[&["k", "k[n]"], &["is null", "is not null"]]),
+        1 => filled("k[#][n] # #", &[&["0", "2"], OPS, INTS]),
+        1 => filled("array_contains(k[t], #)", &[TEXTS]),
+        1 => filled("array_length(k[t]) # #", &[OPS, &["0", "1", "2"]]),
+    ]
+}
+
 fn atoms() -> impl Strategy<Value = String> {
     prop_oneof![
+        structs(),
         numbers(),
         texts(),
         json(),
@@ -231,6 +268,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
+    fn element_filters_are_the_last_part(before in expressions(), condition in of_structs(), rows in prop::collection::vec(row(), 0..72)) {
+        let expression = format!("({before}) and element_filter(k, {condition})");
+        if let Ok(plan) = compile(&expression, &schema(), &Templates::new()) {
+            let tree = parse(&expression).unwrap();
+            let found = plan.evaluate(&batch(&rows));
+            for (index, row) in rows.iter().enumerate() {
+                prop_assert_eq!(found.get(index), holds(&tree, row) == Some(true), "{} on {:?}", expression, row);
+            }
+            let reversed = format!("element_filter(k, {condition}) and ({before})");
+            prop_assert!(compile(&reversed, &schema(), &Templates::new()).is_err());
+        }
+    }
+
+    #[test]
     fn evaluation_equals_interpretation(expression in expressions(), rows in prop::collection::vec(row(), 0..72)) {
         // Some combinations are ill typed on purpose (a bool in a range); the binder's word on that is tested elsewhere.
         if let Ok(plan) = compile(&expression, &schema(), &Templates::new()) {
@@ -262,7 +313,7 @@ proptest! {
     #[test]
     fn no_sequence_of_tokens_makes_the_parser_panic(tokens in prop::collection::vec(prop_oneof![
         one_of(&["and", "or", "not", "in", "like", "is", "null", "exists", "iso", "interval", "(", ")", "[", "]", "{", "}", ",", "$", "$meta"]),
-        one_of(&["i8", "s", "j", "ai", "ts", "b", "nope", "text_match", "array_length", "json_contains", "random_sample", "st_within"]),
+        one_of(&["i8", "s", "j", "ai", "ts", "b", "nope", "k", "n", "match_any", "element_filter", "threshold", "text_match", "array_length", "json_contains", "random_sample", "st_within"]),
         one_of(&["1", "-", "+", "2.5", "'a'", "\"P1D\"", "r'x'", "true", "==", "!=", "<", "<=", ">", "=", "=~", "**", "%", "<<", "~", "0x", "9223372036854775808"]),
     ], 0..24), gap in prop_oneof![Just(""), Just(" ")]) {
         let text = tokens.join(gap);

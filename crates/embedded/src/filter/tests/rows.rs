@@ -20,12 +20,17 @@ pub(super) struct Row {
     pub(super) at: Option<Vec<String>>,
     pub(super) ts: Option<i64>,
     pub(super) meta: Json,
+    /// Members `n` and `t` of the structs of `k`.
+    pub(super) k: Option<Vec<(i32, String)>>,
+    /// The struct that a condition is about.
+    pub(super) element: Option<(i32, String)>,
 }
 
 pub(super) const INTS: ColumnType = ColumnType::Array(ElementType::Int32);
 pub(super) const TEXTS: ColumnType = ColumnType::Array(ElementType::Varchar);
+const VECTORS: ColumnType = ColumnType::Array(ElementType::FloatVector { dim: 1 });
 
-const KINDS: [(&str, ColumnType); 11] = [
+const KINDS: [(&str, ColumnType); 14] = [
     ("i8", ColumnType::Int8),
     ("i64", ColumnType::Int64),
     ("f", ColumnType::Float),
@@ -36,12 +41,15 @@ const KINDS: [(&str, ColumnType); 11] = [
     ("ai", INTS),
     ("at", TEXTS),
     ("ts", ColumnType::Timestamptz),
+    ("k[n]", INTS),
+    ("k[t]", TEXTS),
+    ("k[v]", VECTORS),
     ("$meta", ColumnType::Json),
 ];
 
 pub(super) fn schema() -> Schema {
     Schema::new(
-        KINDS[..10]
+        KINDS[..13]
             .iter()
             .map(|(name, kind)| Field::new(*name, *kind)),
         true,
@@ -87,9 +95,12 @@ pub(super) fn row() -> impl Strategy<Value = Row> {
         prop::option::weighted(maybe, prop::collection::vec(-2i32..3, 0..4)),
         prop::option::weighted(maybe, prop::collection::vec("[ab]{0,2}", 0..4)),
         prop::option::weighted(maybe, (-40i64..40).prop_map(|days| days * 43_200_000_000)),
-        json().prop_filter("the dynamic field is an object", Json::is_object),
+        (
+            json().prop_filter("the dynamic field is an object", Json::is_object),
+            prop::option::weighted(maybe, prop::collection::vec((-2i32..3, "[ab]{0,2}"), 0..4)),
+        ),
     )
-        .prop_map(|((i8, i64), f, d, b, s, j, ai, at, ts, meta)| Row {
+        .prop_map(|((i8, i64), f, d, b, s, j, ai, at, ts, (meta, k))| Row {
             i8,
             i64,
             f,
@@ -101,6 +112,8 @@ pub(super) fn row() -> impl Strategy<Value = Row> {
             at,
             ts,
             meta,
+            k,
+            element: None,
         })
 }
 
@@ -114,6 +127,20 @@ fn list<T>(
         .iter()
         .for_each(|element| elements.push(value(element)).unwrap());
     elements.finish()
+}
+
+fn members(name: &str, structs: &[(i32, String)]) -> crate::column::Column {
+    match name {
+        "k[n]" => list(ColumnType::Int32, structs, |(number, _)| {
+            Value::Int((*number).into())
+        }),
+        "k[t]" => list(ColumnType::Varchar, structs, |(_, text)| {
+            Value::Varchar(text)
+        }),
+        _ => list(ColumnType::FloatVector { dim: 1 }, structs, |_| {
+            Value::Dense(&[0; 4])
+        }),
+    }
 }
 
 pub(super) fn batch(rows: &[Row]) -> RowBatch {
@@ -139,6 +166,13 @@ pub(super) fn batch(rows: &[Row]) -> RowBatch {
                 "$meta" => builder.push(Value::Json(
                     serde_json::to_string_pretty(&row.meta).unwrap().as_bytes(),
                 )),
+                "k[n]" | "k[t]" | "k[v]" => match &row.k {
+                    None => builder.push(Value::Null),
+                    Some(structs) => {
+                        let elements = members(name, structs);
+                        builder.push(Value::Array(&elements, 0, elements.len()))
+                    }
+                },
                 "ai" => match &row.ai {
                     None => builder.push(Value::Null),
                     Some(values) => {
