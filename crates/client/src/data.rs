@@ -19,6 +19,7 @@ mod finite;
 mod half;
 mod rows;
 mod split;
+mod structs;
 #[cfg(test)]
 mod tests;
 
@@ -28,5 +29,6 @@ pub use column::{Column, ColumnItem, SparseVector};
 pub(crate) use field_column::{FieldColumn, Payload};
 pub(crate) use finite::first_not_finite;
 pub use half::{bf16_bits, f16_bits, f32_of_bf16, f32_of_f16};
-pub(crate) use rows::RowWriter;
+pub(crate) use rows::{RowWriter, structs_column};
 pub(crate) use split::{Part, RowTooLarge, split};
+pub(crate) use structs::{Structs, member_name};

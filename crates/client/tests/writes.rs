@@ -191,33 +191,6 @@ async fn a_schema_mismatch_makes_the_schema_be_fetched_again() {
 }
 
 #[tokio::test]
-async fn rows_of_a_collection_with_lists_of_structs_are_refused_before_anything_is_sent() {
-    let clips = StructArraySchema::new("clips", 8).field(FieldSchema::varchar("title", 100));
-    let schema = CollectionSchema::new()
-        .field(FieldSchema::int64("id").primary_key())
-        .struct_array_field(clips);
-    let (server, client) = stage_of(&schema, None).await;
-    let rows = [json!({"id": 1, "clips": [{"title": "one"}]})];
-    let columns = client.insert("docs").column("id", vec![1_i64]).await;
-    let inserted = client.insert("docs").rows(&rows).await;
-    let upserted = client.upsert("docs").rows(&rows).await;
-    for refused in [columns, inserted, upserted] {
-        let error = refused.expect_err("lists of structs are not written");
-        assert!(matches!(error, Error::InvalidRequest(_)), "{error:?}");
-        let said = error.to_string();
-        assert!(said.contains("`clips` is a list of structs"), "{said}");
-        assert!(said.contains("connection().call"), "{said}");
-    }
-    assert_eq!((server.arrived("Insert"), server.arrived("Upsert")), (0, 0));
-    // Such a collection is described with the field.
-    let described = client.describe_collection("docs").await.expect("described");
-    assert_eq!(
-        described.schema.struct_array_fields,
-        schema.struct_array_fields
-    );
-}
-
-#[tokio::test]
 async fn the_last_row_is_checked_before_the_first_is_sent() {
     let (server, client) = stage(None).await;
     // Of ten requests: all but the first are only checked at first.
@@ -267,6 +240,40 @@ async fn rows_of_one_size_are_requests_of_one_size_from_a_slice_and_from_an_iter
     assert_eq!(slice.expect("no trouble").requests, 10);
     assert_eq!((iterated.requests, iterated.rows), (10, ROWS));
     assert_eq!(server.arrived("Insert"), 20);
+}
+
+#[tokio::test]
+async fn rows_with_structs_are_checked_and_cut_as_others_are() {
+    let clips = StructArraySchema::new("clips", 8)
+        .field(FieldSchema::varchar("title", 100))
+        .field(FieldSchema::float_vector("emb", 64));
+    let schema = CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .struct_array_field(clips);
+    let (server, client) = stage_of(&schema, None).await;
+    // Each row has a little over a thousand bytes.
+    let clip = json!({"title": "one", "emb": vec![0.5; 64]});
+    let row = |id: i64| json!({"id": id, "clips": vec![clip.clone(); 4]});
+    let rows: Vec<_> = (0..40).map(row).collect();
+    let insert = || client.insert("docs").request_bytes(6_000).concurrency(1);
+    let slice = insert().rows(&rows).await.expect("no trouble");
+    let iterated = insert().rows_from(&rows).await.expect("no trouble");
+    assert_eq!((slice.requests, iterated.requests), (10, 10));
+    let lists: Vec<_> = rows.iter().map(|row| row["clips"].clone()).collect();
+    let ids: Vec<i64> = (0..40).collect();
+    let columns = insert().column("id", ids).column("clips", lists).await;
+    assert!((8..=10).contains(&columns.expect("no trouble").requests));
+    // The last row is checked before the first is sent, and a column of structs must be there.
+    let arrived = server.arrived("Insert");
+    let mut wrong = rows.clone();
+    wrong[39]["clips"][3]["emb"] = json!([1.0]);
+    let error = insert().rows(&wrong).await.expect_err("a short vector");
+    let invalid = error.invalid_value().expect("a value");
+    assert_eq!((invalid.row, invalid.field.as_str()), (Some(39), "clips"));
+    let error = insert().column("id", vec![1_i64]).await.expect_err("none");
+    let invalid = error.invalid_value().expect("a value");
+    assert_eq!(invalid.field, "clips");
+    assert_eq!(server.arrived("Insert"), arrived);
 }
 
 #[tokio::test]

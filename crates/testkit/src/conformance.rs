@@ -25,6 +25,7 @@ mod schemas;
 mod searches;
 mod sizes;
 mod stage;
+mod structs;
 mod vectors;
 
 use std::fmt;
@@ -260,6 +261,7 @@ pub fn data_checks() -> Vec<Check> {
         queries::checks(),
         searches::checks(),
         pages::checks(),
+        structs::checks(),
     ]
     .concat()
 }

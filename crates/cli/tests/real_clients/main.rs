@@ -131,7 +131,7 @@ fn pymilvus_client_does_everyday_work() {
     let script = include_str!("pymilvus_client.py");
     assert_eq!(
         pymilvus(script, &[&served.uri, served.password_file()]).len(),
-        10
+        11
     );
 }
 
@@ -141,7 +141,7 @@ fn pymilvus_client_does_everyday_work_over_tls() {
     let [ca, ..] = served.client_files();
     let script = include_str!("pymilvus_client.py");
     let arguments = [&*served.uri_by_name(), served.password_file(), &ca];
-    assert_eq!(pymilvus(script, &arguments).len(), 10);
+    assert_eq!(pymilvus(script, &arguments).len(), 11);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn pymilvus_client_does_everyday_work_over_mutual_tls() {
     let script = include_str!("pymilvus_client.py");
     let uri = served.uri_by_name();
     let arguments = [&*uri, served.password_file(), &ca, &certificate, &key];
-    assert_eq!(pymilvus(script, &arguments).len(), 10);
+    assert_eq!(pymilvus(script, &arguments).len(), 11);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn pymilvus_client_does_everyday_work_through_a_unix_socket() {
     let script = include_str!("pymilvus_client.py");
     assert_eq!(
         pymilvus(script, &[&served.uri, served.password_file()]).len(),
-        10
+        11
     );
 }
 

@@ -14,6 +14,7 @@ from pymilvus import (
     RRFRanker,
     WeightedRanker,
 )
+from pymilvus.client.embedding_list import EmbeddingList
 
 uri, password_file, *files = sys.argv[1:]
 password = open(password_file).read()
@@ -151,6 +152,39 @@ def rich_collection():
     assert c.search("rich", data=[bytes([3, 252])], anns_field="bits", limit=2)[0][0]["distance"] == 0
     assert c.search("rich", data=[{7: 1.0}], anns_field="sparse", limit=1, output_fields=["small"])[0][0]["entity"]["small"] == 7
     assert len(c.search("rich", data=[[1.0] * 4], anns_field="dense", limit=3, group_by_field="flag")[0]) == 2
+
+
+@step
+def struct_arrays():
+    clip = c.create_struct_field_schema()
+    clip.add_field("title", DataType.VARCHAR, max_length=32)
+    clip.add_field("second", DataType.INT32)
+    clip.add_field("emb", DataType.FLOAT_VECTOR, dim=2)
+    s = c.create_schema(enable_dynamic_field=True)
+    s.add_field("id", DataType.INT64, is_primary=True)
+    s.add_field("clips", DataType.ARRAY, element_type=DataType.STRUCT, struct_schema=clip, max_capacity=8)
+    i = c.prepare_index_params()
+    i.add_index("clips[emb]", index_type="HNSW", metric_type="MAX_SIM_L2", params={"M": 8, "efConstruction": 64})
+    c.create_collection("films", schema=s, index_params=i)
+    described = next(f for f in c.describe_collection("films")["fields"] if f["name"] == "clips")
+    assert [f["name"] for f in described["struct_fields"]] == ["title", "second", "emb"], described
+    films = [
+        {"id": n, "clips": [{"title": f"t{k}", "second": n * 10 + k, "emb": [float(n), float(k)]} for k in range(n % 4)]}
+        for n in range(12)
+    ]
+    assert c.insert("films", films)["insert_count"] == 12
+    assert list(c.query("films", filter="id >= 0", output_fields=["clips"])) == films
+    found = c.query("films", filter='match_least(clips, $[second] > 70 && $[title] != "t0", threshold=2)', output_fields=["id"])
+    assert [row["id"] for row in found] == [7, 11], found
+    found = c.query("films", filter="id > 2 and element_filter(clips, $[second] in [20, 72])", output_fields=["clips[title]"])
+    assert [row["clips"] for row in found] == [[{"title": "t0"}, {"title": "t1"}, {"title": "t2"}]], found
+    query = EmbeddingList([[7.0, 0.0], [7.0, 1.0]])
+    found = c.search("films", data=[query], anns_field="clips[emb]", limit=2, output_fields=["clips"])
+    assert [(hit["id"], hit["distance"]) for hit in found[0]] == [(7, 0.0), (6, 2.0)], found
+    assert found[0][0]["entity"]["clips"] == films[7]["clips"], found
+    assert c.upsert("films", [{"id": 7, "clips": films[3]["clips"]}])["upsert_count"] == 1
+    assert c.get("films", ids=[7])[0]["clips"] == films[3]["clips"]
+    fails(lambda: c.query("films", filter="match_any(clips, $[nope] > 1)"), "no member", 1100)
 
 
 @step

@@ -138,7 +138,8 @@ impl CreateCollection {
             return Err(Error::request(REQUEST, "consistency_level", rule));
         }
         for (field, _) in &self.indexes {
-            if self.schema.field_named(field).is_none() {
+            if self.schema.field_named(field).is_none() && self.schema.member_named(field).is_none()
+            {
                 let rule = format!("names `{field}`, which is not a field of the schema");
                 return Err(Error::request(REQUEST, "index", rule));
             }
@@ -169,7 +170,7 @@ impl CreateCollection {
             ),
             (
                 !self.schema.struct_array_fields.is_empty(),
-                Feature::since("arrays of structs", 2, 6),
+                Feature::since("arrays of structs", 2, 6).not_in_lite(),
             ),
             (
                 self.schema.vector_fields().count() > 1,

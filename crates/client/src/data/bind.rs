@@ -6,10 +6,11 @@ mod arrays;
 
 use bytes::Bytes;
 
+use super::builder::FieldBuilder;
 use super::column::{Column, Values};
 use super::dynamic::DynamicRows;
 use super::half::{bf16_bits, f16_bits};
-use super::{Batch, FieldColumn, Payload, Write, first_not_finite};
+use super::{Batch, FieldColumn, Payload, Write, first_not_finite, structs_column};
 use crate::describe_collection::CollectionDescription;
 use crate::error::{InvalidValue, Rule};
 use crate::schema::{DataType, FieldSchema};
@@ -33,7 +34,16 @@ pub(crate) fn bind_columns(
         if twice {
             return Err(InvalidValue::new(name, None, Rule::GivenOnce));
         }
+        let structs = schema
+            .struct_array_fields
+            .iter()
+            .find(|field| field.name == name);
         let found = match schema.field_named(&name).filter(|field| !field.is_dynamic) {
+            None if let Some(structs) = structs => {
+                let (column, found) = structs_column(structs, column)?;
+                bound.push(column);
+                found
+            }
             Some(field) => {
                 if !write.accepts(field, collection) {
                     return Err(InvalidValue::new(name, None, Rule::FilledByServer));
@@ -63,6 +73,19 @@ pub(crate) fn bind_columns(
         let is_filled = field.is_nullable || field.default_value.is_some();
         if !is_there && is_filled && !field.is_function_output && write.fills_absent() {
             bound.push(FieldColumn::absent(field, rows));
+        }
+    }
+    for structs in &schema.struct_array_fields {
+        if bound.iter().any(|column| column.name == structs.name) {
+            continue;
+        }
+        if write.requires(&structs.as_field()) {
+            return Err(InvalidValue::new(&structs.name, None, Rule::Required));
+        }
+        if structs.is_nullable && write.fills_absent() {
+            let mut absent = FieldBuilder::of_structs(structs);
+            (0..rows).for_each(|_| absent.push_absent());
+            bound.push(absent.finish());
         }
     }
     if schema.has_dynamic_fields && (write.fills_absent() || !dynamic.is_empty()) {

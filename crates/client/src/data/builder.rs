@@ -17,9 +17,10 @@ use super::column::SparseVector;
 use super::field_column::{ELEMENT_OVERHEAD, fixed_bytes_per_row, header_bytes, packed_width};
 use super::finite::first_not_finite_float;
 use super::half::{bf16_bits, f16_bits};
+use super::structs::StructsBuilder;
 use super::{FieldColumn, Payload};
 use crate::error::Rule;
-use crate::schema::{DataType, FieldSchema};
+use crate::schema::{DataType, FieldSchema, StructArraySchema};
 pub(crate) use array::ArrayBuilder;
 
 /// A scalar on its way into a column, as `serde` hands it over.
@@ -186,6 +187,7 @@ pub(crate) enum Values {
     Packed(BytesMut),
     Slices(Slices),
     Arrays(Vec<wire::ScalarField>),
+    Structs(StructsBuilder),
 }
 
 /// A growing column.
@@ -233,26 +235,55 @@ impl FieldBuilder {
         }
     }
 
+    /// A column of an array of structs.
+    pub(crate) fn of_structs(schema: &StructArraySchema) -> Self {
+        Self {
+            field: schema.as_field(),
+            values: Values::Structs(StructsBuilder::new(schema)),
+            valid: Vec::new(),
+            given: 0,
+            array_bytes: 0,
+        }
+    }
+
+    /// Completes a list of structs.
+    pub(crate) fn end_structs(&mut self) -> Result<(), Rule> {
+        if let Values::Structs(structs) = &mut self.values {
+            structs.end_list()?;
+        }
+        self.end_value();
+        Ok(())
+    }
+
     pub(crate) fn may_be_absent(&self) -> bool {
         self.field.is_nullable || self.field.default_value.is_some()
     }
 
     /// At most this many bytes on the wire for the column as such.
     pub(crate) fn header_bytes(&self) -> usize {
-        header_bytes(&self.field.name)
+        let members = match &self.values {
+            Values::Structs(structs) => structs.header_bytes(),
+            _ => 0,
+        };
+        header_bytes(&self.field.name).saturating_add(members)
     }
 
     /// At most this many bytes on the wire for each row, apart from values of varying size.
     pub(crate) fn fixed_bytes_per_row(&self) -> usize {
+        if let Values::Structs(structs) = &self.values {
+            return structs.fixed_bytes_per_row(self.may_be_absent());
+        }
         let width = packed_width(self.field.data_type, self.field.dimension.unwrap_or(0));
         fixed_bytes_per_row(self.field.data_type, width, self.may_be_absent())
     }
 
-    /// At most this many bytes on the wire for the values so far that have varying sizes.
+    /// At most this many bytes on the wire (or in memory, for arrays and structs that take more of that) for the values so far
+    /// that have varying sizes.
     pub(crate) fn varying_bytes(&self) -> usize {
         match &self.values {
             Values::Slices(slices) => slices.bytes(),
             Values::Arrays(_) => self.array_bytes,
+            Values::Structs(structs) => structs.varying_bytes(),
             _ => 0,
         }
     }
@@ -484,6 +515,7 @@ impl FieldBuilder {
             Values::Packed(packed) => Payload::Packed(packed.freeze()),
             Values::Slices(slices) => Payload::Slices(slices.finish()),
             Values::Arrays(arrays) => Payload::Arrays(arrays),
+            Values::Structs(structs) => Payload::Structs(structs.finish()),
         };
         FieldColumn::of(&self.field, payload, valid)
     }

@@ -25,7 +25,7 @@ use milvus_protocol::packed_bytes;
 /// | `Bytes` | any dense vector field, packed as on the wire (little-endian) |
 /// | `Vec<Bytes>` | any dense vector field, one vector each |
 /// | `Vec<String>`, `Vec<&str>` | `VarChar`, `Text`, `Geometry`, `Timestamptz` |
-/// | `Vec<serde_json::Value>`; texts that are JSON | `JSON` |
+/// | `Vec<serde_json::Value>`; texts that are JSON | `JSON`; arrays of structs (a list of objects for each row) |
 /// | `Vec<Vec<i8>>` | `Int8Vector` |
 /// | `Vec<Vec<T>>` of `bool`, integers, floats, `String` | `Array` |
 /// | `Vec<SparseVector>` | `SparseFloatVector` |

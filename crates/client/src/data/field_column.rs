@@ -12,6 +12,7 @@ use wire::field_data::Field;
 use wire::scalar_field::Data as Scalar;
 use wire::vector_field::Data as Vector;
 
+use super::Structs;
 use crate::schema::DataType;
 
 /// The values.
@@ -25,6 +26,7 @@ pub(crate) enum Payload {
     /// Text, JSON, sparse vectors: one slice for each value.
     Slices(Vec<Bytes>),
     Arrays(Vec<wire::ScalarField>),
+    Structs(Structs),
 }
 
 /// One field's values.
@@ -79,12 +81,18 @@ impl FieldColumn {
 
     /// At most this many bytes on the wire for each row, apart from values of varying size.
     pub(crate) fn fixed_bytes_per_row(&self) -> usize {
+        if let Payload::Structs(structs) = &self.payload {
+            return structs.fixed_bytes_per_row(self.valid.is_some());
+        }
         fixed_bytes_per_row(self.data_type, self.width(), self.valid.is_some())
     }
 
     /// Whether values have varying sizes, given by [`value_bytes`](Self::value_bytes).
     pub(crate) fn varies(&self) -> bool {
-        matches!(self.payload, Payload::Slices(_) | Payload::Arrays(_))
+        matches!(
+            self.payload,
+            Payload::Slices(_) | Payload::Arrays(_) | Payload::Structs(_)
+        )
     }
 
     /// At most this many bytes on the wire for the value at this place of a payload that varies.
@@ -94,13 +102,18 @@ impl FieldColumn {
             Payload::Arrays(arrays) => {
                 arrays.get(place).map_or(0, prost::Message::encoded_len) + ELEMENT_OVERHEAD
             }
+            Payload::Structs(structs) => structs.value_bytes(place),
             _ => 0,
         }
     }
 
     /// At most this many bytes on the wire for the column as such.
     pub(crate) fn header_bytes(&self) -> usize {
-        header_bytes(&self.name)
+        let members = match &self.payload {
+            Payload::Structs(structs) => structs.header_bytes(),
+            _ => 0,
+        };
+        header_bytes(&self.name).saturating_add(members)
     }
 
     /// At most this many bytes on the wire for so many rows.
@@ -108,10 +121,12 @@ impl FieldColumn {
         let values = match &self.payload {
             Payload::Slices(slices) => slices.len(),
             Payload::Arrays(arrays) => arrays.len(),
+            Payload::Structs(structs) => structs.len(),
             _ => 0,
         };
         let fixed = rows.saturating_mul(self.fixed_bytes_per_row());
-        let varying = (0..values).map(|place| self.value_bytes(place)).sum();
+        let varying = (0..values).map(|place| self.value_bytes(place));
+        let varying = varying.fold(0, usize::saturating_add);
         self.header_bytes()
             .saturating_add(fixed)
             .saturating_add(varying)
@@ -129,6 +144,10 @@ impl FieldColumn {
             }
             Payload::Slices(all) => Payload::Slices(all[values].to_vec()),
             Payload::Arrays(all) => Payload::Arrays(all[values].to_vec()),
+            Payload::Structs(structs) => {
+                let valid = self.valid.as_ref().map(|valid| &valid[rows]);
+                return self.structs_message(structs.messages(values, valid));
+            }
         };
         let valid = self.valid.as_ref().map(|valid| valid[rows].to_vec());
         self.message(payload, valid)
@@ -138,7 +157,20 @@ impl FieldColumn {
     pub(crate) fn into_message(mut self) -> wire::FieldData {
         let payload = std::mem::replace(&mut self.payload, Payload::Bool(Vec::new()));
         let valid = self.valid.take();
+        if let Payload::Structs(structs) = payload {
+            return self.structs_message(structs.messages(0..structs.len(), valid.as_deref()));
+        }
         self.message(payload, valid)
+    }
+
+    /// The message of an array of structs. Which rows have one stands with each member.
+    fn structs_message(&self, fields: Vec<wire::FieldData>) -> wire::FieldData {
+        wire::FieldData {
+            r#type: self.data_type.number(),
+            field_name: self.name.clone(),
+            field: Some(Field::StructArrays(wire::StructArrayField { fields })),
+            ..wire::FieldData::default()
+        }
     }
 
     fn message(&self, payload: Payload, valid: Option<Vec<bool>>) -> wire::FieldData {
@@ -198,6 +230,8 @@ impl FieldColumn {
                 })
             }
             (_, Payload::Slices(data)) => Scalar::StringData(wire::StringArray { data }),
+            // Their message is made without this.
+            (_, Payload::Structs(_)) => Scalar::BoolData(wire::BoolArray::default()),
             (_, Payload::Arrays(data)) => Scalar::ArrayData(wire::ArrayArray {
                 data,
                 element_type: self.element_type.map_or(0, DataType::number),

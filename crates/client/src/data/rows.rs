@@ -72,6 +72,7 @@ macro_rules! scalars {
 mod json;
 mod row;
 mod scalar;
+mod structs;
 mod value;
 
 use std::fmt;
@@ -86,6 +87,7 @@ use crate::describe_collection::CollectionDescription;
 use crate::error::{InvalidValue, Rule};
 use json::write_json;
 use row::RowSerializer;
+pub(crate) use structs::structs_column;
 use value::ValueSerializer;
 
 /// Why a value cannot be written. `serde` wants it to be an error of its own.
@@ -150,6 +152,12 @@ impl<'a> RowWriter<'a> {
             .iter()
             .filter(|field| !field.is_dynamic)
             .map(|field| FieldBuilder::new(field, expected_rows))
+            .chain(
+                schema
+                    .struct_array_fields
+                    .iter()
+                    .map(FieldBuilder::of_structs),
+            )
             .collect();
         let dynamic_header = if schema.has_dynamic_fields {
             header_bytes(DYNAMIC_FIELD)

@@ -14,7 +14,7 @@ use super::{Batch, Column, RowWriter, Write, bind_columns, split};
 use crate::describe_collection::CollectionDescription;
 use crate::error::{InvalidValue, Rule};
 use crate::results::Rows;
-use crate::schema::{CollectionSchema, DataType, FieldSchema};
+use crate::schema::{CollectionSchema, DataType, FieldSchema, StructArraySchema};
 
 fn described(schema: CollectionSchema) -> CollectionDescription {
     CollectionDescription {
@@ -37,6 +37,17 @@ struct Row {
     vector: Vec<f32>,
     bits: Vec<u8>,
     small: Option<Vec<i8>>,
+    clips: Option<Vec<Clip>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Clip {
+    title: String,
+    second: i32,
+    score: f32,
+    is_cut: bool,
+    emb: Vec<f32>,
+    bits: Vec<u8>,
 }
 
 fn schema() -> CollectionSchema {
@@ -53,10 +64,34 @@ fn schema() -> CollectionSchema {
         .field(FieldSchema::float_vector("vector", 3))
         .field(FieldSchema::binary_vector("bits", 16))
         .field(FieldSchema::int8_vector("small", 2).nullable())
+        .struct_array_field(clips().nullable())
+}
+
+fn clips() -> StructArraySchema {
+    StructArraySchema::new("clips", 4)
+        .field(FieldSchema::varchar("title", 100))
+        .field(FieldSchema::int32("second"))
+        .field(FieldSchema::float("score"))
+        .field(FieldSchema::bool("is_cut"))
+        .field(FieldSchema::float_vector("emb", 2))
+        .field(FieldSchema::binary_vector("bits", 8))
 }
 
 fn finite() -> impl Strategy<Value = f32> {
     any::<f32>().prop_filter("finite", |value| value.is_finite())
+}
+
+prop_compose! {
+    fn clip()(
+        title in "\\PC{0,20}",
+        second in any::<i32>(),
+        score in finite(),
+        is_cut in any::<bool>(),
+        emb in proptest::collection::vec(finite(), 2),
+        bits in any::<u8>(),
+    ) -> Clip {
+        Clip { title, second, score, is_cut, emb, bits: vec![bits] }
+    }
 }
 
 prop_compose! {
@@ -72,10 +107,13 @@ prop_compose! {
         words in proptest::collection::vec("\\PC{0,20}", 0..5),
         vector in proptest::collection::vec(finite(), 3),
         bits in proptest::collection::vec(any::<u8>(), 2),
-        small in proptest::option::of(proptest::collection::vec(any::<i8>(), 2)),
+        (small, clips) in (
+            proptest::option::of(proptest::collection::vec(any::<i8>(), 2)),
+            proptest::option::of(proptest::collection::vec(clip(), 0..4)),
+        ),
     ) -> Row {
         let json = json!({"number": number, "words": words.clone()});
-        Row { id, flag, tiny, single, double, text, json, numbers, words, vector, bits, small }
+        Row { id, flag, tiny, single, double, text, json, numbers, words, vector, bits, small, clips }
     }
 }
 
@@ -452,6 +490,29 @@ fn a_piece_ends_before_it_is_more_than_one_request() {
     let mut rows = std::iter::repeat_n(&row, 1_000);
     writer.fill(&mut rows, 1 << 20).expect("valid rows");
     assert_eq!(writer.rows(), (1 << 20) / (8 * 4_096) - 1);
+}
+
+#[test]
+fn lists_of_structs_count_what_they_take_in_memory() {
+    let schema = CollectionSchema::new()
+        .field(FieldSchema::int64("id").primary_key())
+        .struct_array_field(clips());
+    let collection = described(schema);
+    let clip = json!({
+        "title": "", "second": 1, "score": 0.5, "is_cut": true, "emb": [1.0, 2.0], "bits": [7],
+    });
+    let row = json!({"id": 1, "clips": [clip]});
+    let mut writer = RowWriter::new(&collection, Write::Insert, 0);
+    let before = writer.bytes();
+    writer.push(&row).expect("a valid row");
+    let first = writer.bytes() - before;
+    let messages = 6 * size_of::<milvus_protocol::schema::VectorField>();
+    assert!(first >= messages + size_of::<Bytes>() + 10, "{first}");
+    writer.push(&row).expect("a valid row");
+    assert_eq!(writer.bytes() - before, 2 * first);
+    let bytes = writer.bytes();
+    let batch = writer.finish().expect("valid rows");
+    assert!(batch.bytes() <= bytes);
 }
 
 proptest! {

@@ -138,7 +138,9 @@ impl AnnSearch {
     pub(super) fn fit(&mut self, request: &str, collection: &CollectionDescription) -> Result<()> {
         let schema = &collection.schema;
         let field = match &self.field {
-            Some(name) => schema.field_named(name),
+            Some(name) => schema
+                .field_named(name)
+                .or_else(|| schema.member_named(name)),
             None => {
                 let mut fields = schema.vector_fields();
                 match (fields.next(), fields.next()) {
@@ -156,11 +158,11 @@ impl AnnSearch {
                 }
             }
         };
-        // A field of a struct array is named `struct[field]`; the server knows it better.
+        // What the schema doesn't have the server may know better.
         let Some(field) = field else {
             return Ok(());
         };
-        self.field = Some(field.name.clone());
+        self.field.get_or_insert_with(|| field.name.clone());
         let vectors = std::mem::take(&mut self.vectors);
         self.vectors = fit_all(vectors, field).map_err(|(place, rule)| {
             let invalid = InvalidValue::new(&field.name, Some(place as u64), rule);

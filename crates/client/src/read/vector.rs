@@ -20,7 +20,8 @@ use crate::schema::{DataType, FieldSchema};
 /// let text = QueryVector::from("to be or not to be");
 /// let sparse = QueryVector::from(SparseVector::from([(7, 0.5)]));
 /// let bits = QueryVector::packed(milvus_client::schema::DataType::BinaryVector, vec![0b1010_0000]);
-/// # let _ = (dense, text, sparse, bits);
+/// let list = QueryVector::list([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]);
+/// # let _ = (dense, text, sparse, bits, list);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryVector {
@@ -31,8 +32,14 @@ pub struct QueryVector {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Vector(DataType),
+    /// Vectors that are one query together.
+    List(DataType),
     Text,
 }
+
+/// From the number of a type of vectors to that of lists of them.
+const LIST_OFFSET: i32 =
+    PlaceholderType::EmbListFloatVector as i32 - PlaceholderType::FloatVector as i32;
 
 impl QueryVector {
     /// A vector of any type, as on the wire (little-endian).
@@ -43,18 +50,74 @@ impl QueryVector {
         }
     }
 
+    /// Several vectors that are one query together, for a vector member of an array of structs (`clips[emb]`) with one of the
+    /// `MAX_SIM` metrics.
+    pub fn list<V: AsRef<[f32]>>(vectors: impl IntoIterator<Item = V>) -> Self {
+        let values: Vec<f32> = vectors
+            .into_iter()
+            .flat_map(|vector| vector.as_ref().to_vec())
+            .collect();
+        Self::packed_list(DataType::FloatVector, packed_bytes::<f32, _>(values))
+    }
+
+    /// As [`list`](Self::list), of vectors of any dense type, one after the other as on the wire (little-endian).
+    pub fn packed_list(data_type: DataType, bytes: impl Into<Bytes>) -> Self {
+        Self {
+            kind: Kind::List(data_type),
+            bytes: bytes.into(),
+        }
+    }
+
     fn placeholder_type(&self) -> i32 {
         match self.kind {
             // Vector types have the same numbers as types of fields.
             Kind::Vector(data_type) => data_type.number(),
+            // And those of lists of them a number of their own, always as far away.
+            Kind::List(data_type) => data_type.number() + LIST_OFFSET,
             Kind::Text => PlaceholderType::VarChar as i32,
         }
     }
 
     /// Checks the vector against its field, and turns `f32`s into what the field holds.
     fn fit(self, field: &FieldSchema) -> Result<Self, Rule> {
-        let Kind::Vector(given) = self.kind else {
-            return Ok(self);
+        let (given, is_list) = match self.kind {
+            Kind::Vector(given) => (given, false),
+            Kind::List(given) => (given, true),
+            Kind::Text => return Ok(self),
+        };
+        let (expected, holds_lists) = match (field.data_type, field.element_type) {
+            (DataType::ArrayOfVector, Some(element)) => (element, true),
+            (own, _) => (own, false),
+        };
+        // A member may also be searched by single vectors; the server says whether its index is made for that.
+        if is_list && !holds_lists {
+            return Err(Rule::Type {
+                expected,
+                found: format!("a list of {given}"),
+            });
+        }
+        let element = FieldSchema {
+            data_type: expected,
+            element_type: None,
+            ..field.clone()
+        };
+        self.fit_elements(given, &element, is_list)
+    }
+
+    /// As [`fit`](Self::fit), for one vector or several of the type of `field`.
+    fn fit_elements(
+        self,
+        given: DataType,
+        field: &FieldSchema,
+        is_list: bool,
+    ) -> Result<Self, Rule> {
+        let kind = self.kind;
+        let made = |data_type: DataType, bytes: Bytes| Self {
+            kind: match kind {
+                Kind::List(_) => Kind::List(data_type),
+                _ => Kind::Vector(data_type),
+            },
+            bytes,
         };
         let halves = |bits: fn(f32) -> u16| {
             let (values, _) = self.bytes.as_chunks::<4>();
@@ -63,10 +126,10 @@ impl QueryVector {
         };
         let vector = match (given, field.data_type) {
             (DataType::FloatVector, DataType::Float16Vector) => {
-                Self::packed(field.data_type, halves(f16_bits))
+                made(field.data_type, halves(f16_bits))
             }
             (DataType::FloatVector, DataType::BFloat16Vector) => {
-                Self::packed(field.data_type, halves(bf16_bits))
+                made(field.data_type, halves(bf16_bits))
             }
             _ if given == field.data_type => self,
             _ => {
@@ -78,6 +141,7 @@ impl QueryVector {
         };
         if let (Some(width), Some(dimension)) = (field.vector_bytes(), field.dimension)
             && vector.bytes.len() != width
+            && !(is_list && !vector.bytes.is_empty() && vector.bytes.len().is_multiple_of(width))
         {
             return Err(Rule::Dimension {
                 expected: dimension,
@@ -193,6 +257,21 @@ mod tests {
     }
 
     #[test]
+    fn lists_are_checked_against_the_vectors_of_their_member() {
+        let clips = crate::schema::StructArraySchema::new("clips", 8)
+            .field(FieldSchema::float16_vector("emb", 2));
+        let field = &clips.fields[0];
+        let fitted = QueryVector::list([[1.0, -2.0], [0.0, 1.0]]).fit(field);
+        let fitted = fitted.expect("fits");
+        assert_eq!(fitted.placeholder_type(), 302);
+        assert_eq!(fitted.bytes.len(), 8);
+        let uneven = QueryVector::list([vec![1.0, 2.0], vec![3.0]]).fit(field);
+        assert!(matches!(uneven, Err(Rule::Dimension { .. })));
+        let none = QueryVector::list(Vec::<Vec<f32>>::new()).fit(field);
+        assert!(matches!(none, Err(Rule::Dimension { .. })));
+    }
+
+    #[test]
     fn wrong_dimensions_and_kinds_are_refused() {
         let field = FieldSchema::float_vector("v", 2);
         assert_eq!(
@@ -208,6 +287,8 @@ mod tests {
         );
         let sparse = QueryVector::from(SparseVector::from([(1, 1.0)]));
         assert!(matches!(sparse.fit(&field), Err(Rule::Type { .. })));
+        let lists = QueryVector::list([[1.0, 2.0]]);
+        assert!(matches!(lists.fit(&field), Err(Rule::Type { .. })));
         let mixed = vec![QueryVector::from("a"), QueryVector::from([1.0])];
         assert_eq!(placeholder_group(mixed), None);
     }

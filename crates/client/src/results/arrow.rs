@@ -132,7 +132,7 @@ impl ResultColumn {
                     .map(|bytes| bytes.map(AsRef::<[u8]>::as_ref));
                 Arc::new(vectors.collect::<BinaryArray>())
             }
-            ResultValues::Other(_) => {
+            ResultValues::Structs(_) | ResultValues::VectorLists(..) | ResultValues::Other(_) => {
                 return Err(self.unreadable());
             }
         })

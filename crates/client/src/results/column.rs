@@ -4,6 +4,9 @@
 //! rows are there for scalars and missing for vectors. Vectors are whole: their bytes are a multiple of the
 //! width that the server says they have.
 
+mod parts;
+mod structs;
+
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -47,6 +50,10 @@ pub(crate) enum ResultValues {
     /// Vectors of other kinds, packed.
     PackedVector(Bytes),
     Sparse(Vec<Bytes>),
+    /// The members, each a column of lists.
+    Structs(Vec<ResultColumn>),
+    /// Lists of dense vectors of one kind.
+    VectorLists(Vec<wire::VectorField>, DataType),
     /// What this crate does not read: the message as it came.
     Other(Box<wire::FieldData>),
 }
@@ -113,7 +120,16 @@ impl ResultColumn {
             Some(Field::Vectors(wire::VectorField {
                 dim,
                 data: Some(data),
-            })) => (vectors(data, data_type), usize::try_from(dim).unwrap_or(0)),
+            })) => {
+                let dim = match &data {
+                    Vector::VectorArray(lists) => dim.max(lists.dim),
+                    _ => dim,
+                };
+                (vectors(data), usize::try_from(dim).unwrap_or(0))
+            }
+            Some(Field::StructArrays(structs)) => {
+                return Self::of_structs(field_name, structs, rows);
+            }
             field => (
                 ResultValues::Other(Box::new(wire::FieldData {
                     r#type,
@@ -135,6 +151,7 @@ impl ResultColumn {
             places: OnceLock::new(),
         };
         column.check_vectors()?;
+        column.check_lists()?;
         column.rows = if column.valid.is_empty() {
             rows.unwrap_or_else(|| column.value_count())
         } else {
@@ -361,6 +378,8 @@ impl ResultColumn {
             ResultValues::Array(arrays) => arrays.len(),
             ResultValues::FloatVector(packed) => vectors(packed.bytes().len()),
             ResultValues::PackedVector(packed) => vectors(packed.len()),
+            ResultValues::VectorLists(lists, _) => lists.len(),
+            ResultValues::Structs(members) => members.first().map_or(0, Self::len),
             ResultValues::Other(_) => 0,
         }
     }
@@ -371,111 +390,6 @@ impl ResultColumn {
 
     pub(super) fn broken(&self, problem: &milvus_protocol::PackedLengthError) -> Error {
         self.problem(problem.to_string())
-    }
-
-    /// Puts the rows of other answers behind these; packed values are copied once, however many answers there are.
-    /// `false` when they are not of one kind.
-    pub(super) fn append(&mut self, parts: Vec<Self>) -> bool {
-        use ResultValues as V;
-        let mut packed: Vec<Bytes> = Vec::new();
-        for part in parts {
-            if self.packed_vectors().is_some_and(Bytes::is_empty)
-                && packed.iter().all(Bytes::is_empty)
-            {
-                // No vector yet that has a dimension.
-                self.dimension = part.dimension;
-            } else if part
-                .packed_vectors()
-                .is_some_and(|vectors| !vectors.is_empty())
-                && part.dimension != self.dimension
-            {
-                return false;
-            }
-            match (&mut self.values, part.values) {
-                (V::Bool(all), V::Bool(more)) => all.extend(more),
-                (V::Int(all), V::Int(more)) => all.extend(more),
-                (V::Long(all), V::Long(more)) => all.extend(more),
-                (V::Float(_), V::Float(more)) | (V::FloatVector(_), V::FloatVector(more)) => {
-                    packed.push(more.bytes().clone());
-                }
-                (V::Double(_), V::Double(more)) => packed.push(more.bytes().clone()),
-                (V::PackedVector(_), V::PackedVector(more)) => packed.push(more),
-                (V::Text(all), V::Text(more))
-                | (V::Json(all), V::Json(more))
-                | (V::Sparse(all), V::Sparse(more)) => all.extend(more),
-                (V::Array(all), V::Array(more)) => all.extend(more),
-                _ => return false,
-            }
-            if !self.valid.is_empty() || !part.valid.is_empty() {
-                self.valid.resize(self.rows, true);
-                self.valid.extend(part.valid);
-                self.valid.resize(self.rows + part.rows, true);
-            }
-            self.rows += part.rows;
-        }
-        let join = |first: &Bytes| {
-            let all: Vec<&[u8]> = std::iter::once(first)
-                .chain(&packed)
-                .map(AsRef::as_ref)
-                .collect();
-            Bytes::from(all.concat())
-        };
-        match &mut self.values {
-            _ if packed.is_empty() => {}
-            V::Float(all) | V::FloatVector(all) => *all = Packed::new(join(all.bytes())),
-            V::Double(all) => *all = Packed::new(join(all.bytes())),
-            V::PackedVector(all) => *all = join(all),
-            _ => {}
-        }
-        self.places = OnceLock::new();
-        true
-    }
-
-    /// Takes the rows from `row` on out of this column; `None`, and nothing done, for a column that this
-    /// crate does not read.
-    pub(super) fn split_off(&mut self, row: usize) -> Option<Self> {
-        use ResultValues as V;
-        let row = row.min(self.rows);
-        let at = if self.valid.is_empty() || self.value_count() == self.rows {
-            row
-        } else {
-            self.valid.iter().take(row).filter(|valid| **valid).count()
-        };
-        let at = at.min(self.value_count());
-        // There are `at` vectors, so that nothing overflows.
-        let vectors = at.saturating_mul(self.vector_width().unwrap_or(0));
-        let values = match &mut self.values {
-            V::Bool(values) => V::Bool(values.split_off(at)),
-            V::Int(values) => V::Int(values.split_off(at)),
-            V::Long(values) => V::Long(values.split_off(at)),
-            V::Float(packed) => V::Float(packed.split_off(at)),
-            V::Double(packed) => V::Double(packed.split_off(at)),
-            V::Text(slices) => V::Text(slices.split_off(at)),
-            V::Json(slices) => V::Json(slices.split_off(at)),
-            V::Sparse(slices) => V::Sparse(slices.split_off(at)),
-            V::Array(arrays) => V::Array(arrays.split_off(at)),
-            V::FloatVector(packed) => V::FloatVector(packed.split_off(vectors / 4)),
-            V::PackedVector(packed) => V::PackedVector(packed.split_off(vectors)),
-            V::Other(_) => return None,
-        };
-        let valid = if self.valid.is_empty() {
-            Vec::new()
-        } else {
-            self.valid.split_off(row)
-        };
-        let rest = Self {
-            name: self.name.clone(),
-            data_type: self.data_type,
-            dimension: self.dimension,
-            is_dynamic: self.is_dynamic,
-            values,
-            valid,
-            rows: self.rows - row,
-            places: OnceLock::new(),
-        };
-        self.rows = row;
-        self.places = OnceLock::new();
-        Some(rest)
     }
 }
 
@@ -506,7 +420,7 @@ fn scalars(data: Scalar, data_type: DataType) -> ResultValues {
     }
 }
 
-fn vectors(data: Vector, data_type: DataType) -> ResultValues {
+fn vectors(data: Vector) -> ResultValues {
     match data {
         Vector::FloatVector(array) => ResultValues::FloatVector(Packed::new(array.data)),
         Vector::BinaryVector(packed)
@@ -514,13 +428,8 @@ fn vectors(data: Vector, data_type: DataType) -> ResultValues {
         | Vector::Bfloat16Vector(packed)
         | Vector::Int8Vector(packed) => ResultValues::PackedVector(packed),
         Vector::SparseFloatVector(array) => ResultValues::Sparse(array.contents),
-        other @ Vector::VectorArray(_) => ResultValues::Other(Box::new(wire::FieldData {
-            r#type: data_type.number(),
-            field: Some(Field::Vectors(wire::VectorField {
-                dim: 0,
-                data: Some(other),
-            })),
-            ..wire::FieldData::default()
-        })),
+        Vector::VectorArray(lists) => {
+            ResultValues::VectorLists(lists.data, DataType::from_number(lists.element_type))
+        }
     }
 }

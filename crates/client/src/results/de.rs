@@ -6,6 +6,7 @@
 //! Invariant: reading copies nothing that can be borrowed from the received buffer.
 
 mod members;
+mod structs;
 mod value;
 
 use std::borrow::Cow;

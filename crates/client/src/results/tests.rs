@@ -201,3 +201,106 @@ fn dynamic_fields_are_read_as_what_they_are_asked_for() {
         serde_json::json!({"escaped": 1, "other": -3, "text": ""})
     );
 }
+
+fn structs(members: Vec<wire::FieldData>) -> wire::FieldData {
+    let fields = wire::StructArrayField { fields: members };
+    wire::FieldData {
+        r#type: DataType::ArrayOfStruct.number(),
+        field_name: "clips".to_owned(),
+        field: Some(wire::field_data::Field::StructArrays(fields)),
+        ..wire::FieldData::default()
+    }
+}
+
+/// A member: a list of so many integers for each row.
+fn seconds(lengths: &[usize]) -> wire::FieldData {
+    let list = |length: &usize| wire::ScalarField {
+        data: Some(wire::scalar_field::Data::LongData(wire::LongArray {
+            data: (0..*length as i64).collect(),
+        })),
+    };
+    let lists = wire::ArrayArray {
+        data: lengths.iter().map(list).collect(),
+        element_type: DataType::Int64.number(),
+    };
+    let data = wire::scalar_field::Data::ArrayData(lists);
+    scalars("second", DataType::Array, data)
+}
+
+/// A member: a list of vectors of so many elements in all for each row.
+fn embeddings(dim: i64, lengths: &[usize]) -> wire::FieldData {
+    let list = |length: &usize| wire::VectorField {
+        dim,
+        data: Some(wire::vector_field::Data::FloatVector(wire::FloatArray {
+            data: vec![0; length * 4].into(),
+        })),
+    };
+    let lists = wire::VectorArray {
+        dim,
+        data: lengths.iter().map(list).collect(),
+        element_type: DataType::FloatVector.number(),
+    };
+    let data = wire::vector_field::Data::VectorArray(lists);
+    vectors(DataType::ArrayOfVector, dim, data)
+}
+
+#[test]
+fn lists_that_are_not_of_whole_vectors_or_of_different_lengths_are_errors() {
+    for broken in [
+        embeddings(2, &[2, 3]),
+        embeddings(0, &[2]),
+        embeddings(i64::MAX, &[2]),
+    ] {
+        let refused = rows(vec![structs(vec![seconds(&[1, 1]), broken])]);
+        assert!(
+            matches!(refused, Err(Error::UnexpectedAnswer(_))),
+            "{refused:?}"
+        );
+    }
+    let uneven = rows(vec![structs(vec![seconds(&[2]), embeddings(2, &[2])])]);
+    let read = uneven.expect("whole").to_vec::<serde_json::Value>();
+    let said = read.expect_err("uneven").to_string();
+    assert!(said.contains("2 structs, but 1 values"), "{said}");
+    let even = rows(vec![structs(vec![seconds(&[2]), embeddings(2, &[4])])]);
+    let read = even.expect("whole").to_vec::<serde_json::Value>();
+    let clip = |second: i64| serde_json::json!({"second": second, "v": [0.0, 0.0]});
+    let film = serde_json::json!({"clips": [clip(0), clip(1)]});
+    assert_eq!(read.expect("rows"), [film]);
+}
+
+#[test]
+fn lists_of_structs_are_put_together_and_cut_member_by_member() {
+    let column = |lengths: &[usize], dim: i64| {
+        let elements: Vec<_> = lengths.iter().map(|length| length * dim as usize).collect();
+        let message = structs(vec![seconds(lengths), embeddings(dim, &elements)]);
+        ResultColumn::new(message, None).expect("whole")
+    };
+    let mut all = column(&[1, 0], 2);
+    assert!(all.append(vec![column(&[2], 2), column(&[], 2), column(&[3, 1], 2)]));
+    assert_eq!(all.len(), 5);
+    let rest = all.split_off(3).expect("can be cut");
+    let lengths = |column: &ResultColumn| -> Vec<Option<usize>> {
+        let list = |row| {
+            column.members()[1]
+                .vector_list(row)
+                .map(|list| list.len() / 8)
+        };
+        (0..column.len()).map(list).collect()
+    };
+    assert_eq!(lengths(&all), [Some(1), Some(0), Some(2)]);
+    assert_eq!(lengths(&rest), [Some(3), Some(1)]);
+    // Vectors of other dimensions are another column.
+    assert!(!all.append(vec![column(&[1], 3)]));
+}
+
+#[test]
+fn an_array_with_a_member_that_is_not_read_stays_whole() {
+    let unread = wire::FieldData {
+        field_name: "unread".to_owned(),
+        ..wire::FieldData::default()
+    };
+    let message = structs(vec![seconds(&[1, 2]), unread]);
+    let mut column = ResultColumn::new(message, None).expect("as it came");
+    assert!(column.split_off(1).is_none());
+    assert_eq!((column.len(), column.members()[0].len()), (2, 2));
+}

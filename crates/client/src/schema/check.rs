@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::{CollectionSchema, DataType, DefaultValue, FieldSchema};
+use super::{CollectionSchema, DataType, DefaultValue, FieldSchema, StructArraySchema};
 use crate::error::{Error, Result};
 
 impl CollectionSchema {
@@ -26,9 +26,7 @@ impl CollectionSchema {
             if !names.insert(field.name.as_str()) {
                 return Err(refused(&field.name, "is the name of two fields"));
             }
-            if field.fields.is_empty() {
-                return Err(refused(&field.name, "is a struct array without members"));
-            }
+            field.check()?;
         }
         self.check_roles()?;
         self.check_functions()
@@ -74,6 +72,56 @@ impl CollectionSchema {
                     ));
                 }
             }
+        }
+        Ok(())
+    }
+}
+
+impl StructArraySchema {
+    fn check(&self) -> Result<()> {
+        if self.fields.is_empty() {
+            return Err(refused(&self.name, "is a struct array without members"));
+        }
+        if self.max_capacity.is_none_or(|limit| limit == 0) {
+            return Err(refused(
+                &self.name,
+                "is a struct array without a max_capacity",
+            ));
+        }
+        let mut names = HashSet::new();
+        for member in self.members() {
+            let name = format!("{}[{}]", self.name, member.name);
+            if !names.insert(member.name.clone()) {
+                return Err(refused(&name, "is the name of two members"));
+            }
+            let fits = matches!(
+                member.data_type,
+                DataType::Bool
+                    | DataType::Int8
+                    | DataType::Int16
+                    | DataType::Int32
+                    | DataType::Int64
+                    | DataType::Float
+                    | DataType::Double
+                    | DataType::VarChar
+                    | DataType::Other(_)
+            );
+            if !fits && !member.data_type.is_dense_vector() {
+                let rule = format!(
+                    "is a member of type {}; members are numbers, booleans, VarChar or dense vectors",
+                    member.data_type
+                );
+                return Err(refused(&name, rule));
+            }
+            if member.is_primary_key || member.is_partition_key || member.is_clustering_key {
+                return Err(refused(&name, "is a member, which cannot be a key"));
+            }
+            let is_nullable = self.fields.iter().any(|list| list.is_nullable);
+            if member.default_value.is_some() || (is_nullable && !self.is_nullable) {
+                let rule = "is a member, which cannot have a default or be nullable on its own; make the struct array nullable";
+                return Err(refused(&name, rule));
+            }
+            FieldSchema { name, ..member }.check()?;
         }
         Ok(())
     }
@@ -235,5 +283,53 @@ mod tests {
         collection schema: `f` is the partition key; that must be an Int64 or VarChar field other than the primary key; nothing was sent
         collection schema: `id` is a primary key of type Double; use Int64 or VarChar; nothing was sent
         ");
+    }
+
+    #[test]
+    fn members_of_struct_arrays_are_checked_by_their_full_names() {
+        let with = |array: StructArraySchema| {
+            CollectionSchema::ids_and_vectors(8).struct_array_field(array)
+        };
+        let array = || StructArraySchema::new("clips", 8);
+        with(array().field(FieldSchema::float_vector("emb", 4)))
+            .check()
+            .expect("valid");
+        let cases = [
+            (array(), "`clips` is a struct array without members"),
+            (
+                StructArraySchema::new("clips", 0).field(FieldSchema::bool("a")),
+                "`clips` is a struct array without a max_capacity",
+            ),
+            (
+                array()
+                    .field(FieldSchema::bool("a"))
+                    .field(FieldSchema::int8("a")),
+                "`clips[a]` is the name of two members",
+            ),
+            (
+                array().field(FieldSchema::float_vector("emb", 0)),
+                "`clips[emb]` is a vector field without a dimension",
+            ),
+            (
+                array().field(FieldSchema::json("a")),
+                "`clips[a]` is a member of type JSON",
+            ),
+            (
+                array().field(FieldSchema::sparse_float_vector("a")),
+                "`clips[a]` is a member of type SparseFloatVector",
+            ),
+            (
+                array().field(FieldSchema::int64("a").primary_key()),
+                "`clips[a]` is a member, which cannot be a key",
+            ),
+            (
+                array().field(FieldSchema::int64("a").nullable()),
+                "make the struct array nullable",
+            ),
+        ];
+        for (array, words) in cases {
+            let problem = problem(&with(array));
+            assert!(problem.contains(words), "{words}: {problem}");
+        }
     }
 }

@@ -250,7 +250,12 @@ impl From<&StructArraySchema> for wire::StructArrayFieldSchema {
 impl From<wire::StructArrayFieldSchema> for StructArraySchema {
     fn from(message: wire::StructArrayFieldSchema) -> Self {
         let mut parameters = map(message.type_params);
-        let fields: Vec<FieldSchema> = message.fields.into_iter().map(Into::into).collect();
+        let member = |message: wire::FieldSchema| {
+            let mut member = FieldSchema::from(message);
+            member.name = crate::data::member_name(&member.name).to_owned();
+            member
+        };
+        let fields: Vec<FieldSchema> = message.fields.into_iter().map(member).collect();
         let max_capacity = limit(&mut parameters, MAX_CAPACITY)
             .or_else(|| fields.first().and_then(|field| field.max_capacity));
         Self {

@@ -94,7 +94,6 @@ impl RowWrite<'_> {
         };
         let clock = self.settings.start();
         let mut collection = self.requests.description(&clock).await?;
-        self.requests.refuse_structs(&collection)?;
         let mut is_second_try = false;
         loop {
             let (error, is_untouched) = match self.run(&collection, &mut *source, &clock).await {
@@ -201,21 +200,6 @@ impl RowRequests {
 
     async fn description(&self, clock: &Clock) -> Result<Arc<CollectionDescription>> {
         self.client.collection(&self.collection, clock).await
-    }
-
-    /// Fields of structs are created and described here, but their values are not made.
-    fn refuse_structs(&self, collection: &CollectionDescription) -> Result<()> {
-        match collection.schema.struct_array_fields.first() {
-            Some(field) if !matches!(self.write, Write::Upsert { partial: true }) => {
-                let rule = format!(
-                    "cannot be given: `{}` is a list of structs, which this client does not write; send an \
-                     InsertRequest by `connection().call`",
-                    field.name
-                );
-                Err(Error::request(self.operation(), "rows", rule))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// One request.

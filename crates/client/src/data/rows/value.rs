@@ -10,7 +10,8 @@ use serde::ser::{
 
 use super::Refused;
 use super::scalar::ScalarSerializer;
-use crate::data::builder::{ArrayBuilder, FieldBuilder, FloatsBuilder, Scalar};
+use super::structs::StructSerializer;
+use crate::data::builder::{ArrayBuilder, FieldBuilder, FloatsBuilder, Scalar, Values};
 use crate::data::column::SparseVector;
 use crate::error::Rule;
 use crate::schema::DataType;
@@ -42,6 +43,8 @@ impl<'b> ValueSerializer<'b> {
             ListKind::Sparse(Vec::new())
         } else if data_type == DataType::Array {
             ListKind::Array(ArrayBuilder::new(&self.builder.field)?)
+        } else if data_type == DataType::ArrayOfStruct {
+            ListKind::Structs
         } else {
             return self.wrong("a list");
         };
@@ -140,7 +143,7 @@ impl<'b> Serializer for ValueSerializer<'b> {
     }
 }
 
-/// A value given as a list: a dense vector, an array, or a sparse vector as (index, value) pairs.
+/// A value given as a list: a dense vector, an array, structs, or a sparse vector as (index, value) pairs.
 pub(super) struct List<'b> {
     builder: &'b mut FieldBuilder,
     kind: ListKind,
@@ -152,6 +155,7 @@ enum ListKind {
     /// Elements so far.
     Vector(usize),
     Array(ArrayBuilder),
+    Structs,
     Sparse(Vec<(u32, f32)>),
 }
 
@@ -182,6 +186,10 @@ impl List<'_> {
                     expected: "an element of an array",
                 })
             }
+            ListKind::Structs => match &mut self.builder.values {
+                Values::Structs(structs) => value.serialize(StructSerializer { structs }),
+                _ => Err(Rule::Unknown.into()),
+            },
             ListKind::Sparse(pairs) => {
                 // A pair is a small list itself; `serde_json::Value` reads it in any form.
                 let pair = serde_json::to_value(value)
@@ -200,6 +208,7 @@ impl List<'_> {
             ListKind::Floats(floats) => self.builder.push_floats(floats)?,
             ListKind::Vector(elements) => self.builder.end_vector(elements)?,
             ListKind::Array(array) => self.builder.push_array(array.finish())?,
+            ListKind::Structs => self.builder.end_structs()?,
             ListKind::Sparse(pairs) => self.builder.push_sparse(&SparseVector::from(pairs))?,
         }
         Ok(())

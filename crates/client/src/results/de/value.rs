@@ -8,6 +8,7 @@ use serde::de::value::{BorrowedStrDeserializer, MapDeserializer, SeqDeserializer
 use serde::de::{Error as _, Visitor};
 
 use super::Unreadable;
+use super::structs::StructList;
 use crate::data::{SparseVector, f32_of_bf16, f32_of_f16};
 use crate::results::ResultColumn;
 use crate::results::column::ResultValues;
@@ -38,24 +39,33 @@ impl<'a> ValueReader<'a> {
     fn vector<V: Visitor<'a>>(&self, visitor: V) -> Result<V::Value, Unreadable> {
         let missing = || Unreadable::custom("the server sent no value for this row");
         let bytes = self.packed().ok_or_else(missing)?;
-        let halves = |convert: fn(u16) -> f32| {
-            let (halves, _) = bytes.as_chunks::<2>();
-            halves
-                .iter()
-                .map(move |half| convert(u16::from_le_bytes(*half)))
-        };
-        match self.column.data_type() {
-            DataType::Float16Vector => sequence(halves(f32_of_f16), visitor),
-            DataType::BFloat16Vector => sequence(halves(f32_of_bf16), visitor),
-            DataType::Int8Vector => {
-                sequence(bytes.iter().map(|byte| i8::from_le_bytes([*byte])), visitor)
-            }
-            DataType::BinaryVector => sequence(bytes.iter().copied(), visitor),
-            _ => sequence(
-                packed_iter::<f32>(bytes).map_err(Unreadable::custom)?,
-                visitor,
-            ),
+        vector(self.column.data_type(), bytes, visitor)
+    }
+}
+
+/// A dense vector as a sequence of its elements; of a binary vector, of its bytes.
+pub(super) fn vector<'a, V: Visitor<'a>>(
+    data_type: DataType,
+    bytes: &'a [u8],
+    visitor: V,
+) -> Result<V::Value, Unreadable> {
+    let halves = |convert: fn(u16) -> f32| {
+        let (halves, _) = bytes.as_chunks::<2>();
+        halves
+            .iter()
+            .map(move |half| convert(u16::from_le_bytes(*half)))
+    };
+    match data_type {
+        DataType::Float16Vector => sequence(halves(f32_of_f16), visitor),
+        DataType::BFloat16Vector => sequence(halves(f32_of_bf16), visitor),
+        DataType::Int8Vector => {
+            sequence(bytes.iter().map(|byte| i8::from_le_bytes([*byte])), visitor)
         }
+        DataType::BinaryVector => sequence(bytes.iter().copied(), visitor),
+        _ => sequence(
+            packed_iter::<f32>(bytes).map_err(Unreadable::custom)?,
+            visitor,
+        ),
     }
 }
 
@@ -146,6 +156,12 @@ impl<'a> serde::Deserializer<'a> for ValueReader<'a> {
                 let vector = SparseVector::from_wire(bytes)
                     .ok_or_else(|| Unreadable::custom("these bytes are no sparse vector"))?;
                 visitor.visit_map(MapDeserializer::new(vector.pairs().iter().copied()))
+            }
+            ResultValues::Structs(members) => {
+                visitor.visit_seq(StructList::new(members, self.row)?)
+            }
+            ResultValues::VectorLists(..) => {
+                visitor.visit_seq(StructList::of_one(self.column, self.row))
             }
             ResultValues::Other(_) => Err(Unreadable::custom(format!(
                 "fields of type {} are not read here",
