@@ -23,6 +23,7 @@ mod row;
 pub(crate) mod rows;
 mod schema;
 pub(crate) mod segments;
+mod structs;
 mod value;
 mod vectors;
 pub(crate) mod write;

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use super::json::parse;
+use super::structs::structs;
 use crate::errors::Failure;
 
 /// How vectors of bytes are given: PyMilvus puts those of a query into a list, those of a search not.
@@ -64,6 +65,7 @@ pub(crate) fn cell<'py>(
             Some(array) => elements(py, array)?.into_any(),
             None => py.None().into_bound(py),
         },
+        DataType::ArrayOfStruct => structs(py, column, row, style)?.into_any(),
         DataType::FloatVector => match column.float_vector(row)? {
             Some(vector) => PyList::new(py, vector)?.into_any(),
             None => py.None().into_bound(py),
@@ -103,7 +105,10 @@ pub(crate) fn cell<'py>(
 }
 
 /// The elements of an array.
-fn elements<'py>(py: Python<'py>, array: &ScalarField) -> Result<Bound<'py, PyList>, Failure> {
+pub(crate) fn elements<'py>(
+    py: Python<'py>,
+    array: &ScalarField,
+) -> Result<Bound<'py, PyList>, Failure> {
     let unreadable = |error: &dyn std::fmt::Display| {
         Failure::unexpected(format!("the array of a row can't be read: {error}"))
     };

@@ -36,7 +36,12 @@ impl<'c> Fields<'c> {
 
     /// The type of a field; `None` for a dynamic one.
     pub(crate) fn data_type(&self, name: &str) -> Option<DataType> {
-        let field = self.collection.schema.field_named(name)?;
+        let schema = &self.collection.schema;
+        let mut arrays = schema.struct_array_fields.iter();
+        if arrays.any(|array| array.name == name) {
+            return Some(DataType::ArrayOfStruct);
+        }
+        let field = schema.field_named(name)?;
         (!field.is_dynamic).then_some(field.data_type)
     }
 
@@ -231,6 +236,7 @@ pub(crate) fn is_columnar(given: &Bound<'_, PyDict>, fields: &Fields<'_>) -> boo
         match data_type {
             DataType::Json | DataType::Array => false,
             DataType::SparseFloatVector => is_list_of_dicts(&value),
+            DataType::ArrayOfStruct => dimensions == 2,
             vector if vector.is_dense_vector() => dimensions == 2,
             _ => dimensions == 1,
         }
