@@ -350,6 +350,8 @@ REFUSED = {
     ("groups", "of a template"),
     ("groups", "rows of a template"),
     ("hybrid", "no searches"),
+    # A Milvus before 2.4 has one vector field to a collection.
+    ("hybrid", "two vectors"),
     ("iterators", "batch of none"),
     ("iterators", "limit below"),
     ("fields", "too long"),
