@@ -16,8 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use milvus_bench::databases::{
-    BATCH, CHECKED, DatabaseJob, LIMIT, Outcome, SHARES, Step, number_of, read_floats,
-    text_of,
+    BATCH, CHECKED, DatabaseJob, LIMIT, Outcome, SHARES, Step, number_of, read_floats, text_of,
 };
 use milvus_bench::report::Report;
 use milvus_bench::resources::resident_bytes_of;
@@ -551,7 +550,12 @@ impl Clients {
         let (outcome, _) = crate::programs::one_line(&mut command, &line, limit)
             .with_context(|| format!("{:?} of {} rows a request", job.step, BATCH))?;
         // A whole run takes minutes; whoever waits sees where it is.
-        eprintln!("{}: {:?} in {:.1} s", job.uri, job.step, began.elapsed().as_secs_f64());
+        eprintln!(
+            "{}: {:?} in {:.1} s",
+            job.uri,
+            job.step,
+            began.elapsed().as_secs_f64()
+        );
         Ok(serde_json::from_value(outcome)?)
     }
 }

@@ -23,7 +23,9 @@ use crate::faults::{Arrived, BEFORE, now_ms};
 /// Rows that have to be there before all counts as well.
 const ROWS_BEFORE: u64 = 100;
 /// How long Milvus may take until it has loaded its rows again.
-const LOAD_LIMIT: Duration = Duration::from_secs(90);
+const LOAD_LIMIT: Duration = Duration::from_secs(240);
+/// A Milvus that has just been started again may leave a query without an answer, and answer the next.
+const COUNT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A Milvus of its own, with an empty collection.
 pub(crate) struct Outage {
@@ -123,6 +125,7 @@ async fn count(client: &Client) -> anyhow::Result<u64> {
         .query(COLLECTION)
         .filter(format!("{KEY_FIELD} >= 0"))
         .consistency(ConsistencyLevel::Strong)
+        .timeout(COUNT_LIMIT)
         .count()
         .await
         .context("the rows can't be counted")
