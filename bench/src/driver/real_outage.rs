@@ -23,8 +23,8 @@ use crate::faults::{Arrived, BEFORE, now_ms};
 /// Rows that have to be there before all counts as well.
 const ROWS_BEFORE: u64 = 100;
 /// How long Milvus may take until it has loaded its rows again.
-const LOAD_LIMIT: Duration = Duration::from_secs(240);
-/// A Milvus that has just been started again may leave a query without an answer, and answer the next.
+const LOAD_LIMIT: Duration = Duration::from_secs(600);
+/// A query without an answer for so long gets none: see [`Outage::arrived`].
 const COUNT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A Milvus of its own, with an empty collection.
@@ -93,15 +93,22 @@ impl Outage {
     }
 
     /// What Milvus has, once it has loaded the collection again.
+    ///
+    /// A Milvus that was killed amid inserts may come back stuck in its log: for minutes it answers no strong query ("failed
+    /// to wait tsafe"). It answers once it has flushed, which takes as long, and loads the collection from there.
     pub(crate) fn arrived(&self) -> anyhow::Result<Arrived> {
         self.runtime.block_on(async {
             let until = Instant::now() + LOAD_LIMIT;
             let rows = loop {
+                let asked = Instant::now();
                 // It has no rows to count before the collection is loaded again, and says so.
                 match count(&self.client).await {
                     Ok(rows) => break rows,
                     Err(error) if Instant::now() > until => return Err(error),
-                    Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+                    Err(_) if asked.elapsed() < COUNT_LIMIT => {
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                    Err(_) => self.flush_and_load(until).await?,
                 }
             };
             let found = self
@@ -117,6 +124,16 @@ impl Outage {
             let doubled = usize::try_from(rows)?.saturating_sub(keys.len());
             Ok(Arrived { keys, doubled })
         })
+    }
+
+    async fn flush_and_load(&self, until: Instant) -> anyhow::Result<()> {
+        let flush = self.client.flush([COLLECTION]).into_future();
+        tokio::time::timeout_at(until, flush)
+            .await
+            .context("Milvus does not flush")??;
+        self.client.release_collection(COLLECTION).await?;
+        self.client.load_collection(COLLECTION).await?;
+        Ok(())
     }
 }
 
