@@ -13,13 +13,16 @@ use rustls::pki_types::ServerName;
 use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 
+mod cork;
 mod resolve;
 mod stream;
 mod tcp;
+mod turn;
 
 pub(crate) use resolve::{Resolver, resolve};
 pub(crate) use stream::{FirstBytes, Stream};
 pub(crate) use tcp::connect_tcp;
+pub(crate) use turn::AnswerSize;
 
 use crate::error::{ConnectError, ConnectFailure, Phase};
 use crate::tls::{NoCertificate, TlsOptions, find_tls_error, tls_failure};

@@ -15,7 +15,7 @@ use h2::{Ping, PingPong, Reason};
 use tokio::time::Instant;
 
 use crate::channel::Gauges;
-use crate::dial::{FirstBytes, Stream};
+use crate::dial::{AnswerSize, FirstBytes, Stream};
 use crate::moment::after;
 use crate::options::{ConnectionOptions, PROBE_GAP};
 
@@ -139,12 +139,15 @@ pub(crate) async fn drive(
 ) -> End {
     let ping_pong = connection.ping_pong();
     let mut is_going_away = false;
-    let mut reads = None;
+    let mut received = None;
+    let mut answer_size = AnswerSize::default();
     let traffic = pin!(poll_fn(|cx| {
         let polled = Pin::new(&mut connection).poll(cx);
         // What the peer allows and announces comes with what it sends; most polls only write.
-        let news = reads.replace(first_bytes.reads()) != Some(first_bytes.reads());
+        let all = first_bytes.received();
+        let news = received.replace(all) != Some(all);
         if news {
+            answer_size.set_turn(&first_bytes.turn, gauges.in_flight(), gauges.calls(), all);
             gauges.set_stream_limit(probe.current_max_send_streams());
         }
         if gauges.is_unresponsive()

@@ -15,7 +15,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
+use super::cork::Cork;
 use super::is_hang_up;
+use super::turn::Turn;
 use crate::tls::{NoCertificate, find_tls_error};
 
 /// How many of the first bytes are kept: enough for an HTTP/1.1 status line or an HTTP/2 SETTINGS frame.
@@ -32,8 +34,10 @@ pub(crate) struct FirstBytes {
     born: Instant,
     /// Milliseconds from `born` to the last byte read.
     last_read: AtomicU64,
-    /// How often something was read.
-    reads: AtomicU64,
+    /// Bytes read since then.
+    received: AtomicU64,
+    /// How many are read before callers get to run.
+    pub(crate) turn: Turn,
 }
 
 impl FirstBytes {
@@ -60,9 +64,9 @@ impl FirstBytes {
         self.born.elapsed().saturating_sub(last)
     }
 
-    /// Another number whenever something has come since.
-    pub(crate) fn reads(&self) -> u64 {
-        self.reads.load(Ordering::Relaxed)
+    /// How many bytes have come.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// Ends when the first byte has come; for one who waits.
@@ -99,7 +103,8 @@ impl FirstBytes {
         }
         let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_read.store(now, Ordering::Relaxed);
-        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.received
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
     }
 }
 
@@ -112,6 +117,9 @@ pub(crate) struct Stream {
     inner: Inner,
     peer_hung_up: bool,
     first_bytes: Arc<FirstBytes>,
+    /// Bytes read in this turn.
+    read: usize,
+    cork: Cork,
 }
 
 enum Inner {
@@ -149,12 +157,15 @@ impl Stream {
             no_certificate,
             born: Instant::now(),
             last_read: AtomicU64::new(0),
-            reads: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            turn: Turn::default(),
         });
         Self {
             inner,
             peer_hung_up: false,
             first_bytes,
+            read: 0,
+            cork: Cork::default(),
         }
     }
 
@@ -176,22 +187,67 @@ impl Stream {
     }
 }
 
+impl Inner {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            #[cfg(test)]
+            Self::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+
+    fn poll_read_at_most(
+        &mut self,
+        most: usize,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if buf.remaining() <= most {
+            return self.poll_read(cx, buf);
+        }
+        let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+        let polled = self.poll_read(cx, &mut part);
+        let read = part.filled().len();
+        buf.advance(read);
+        polled
+    }
+
+    /// The TCP socket below.
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.get_ref().0),
+            Self::Unix(_) => None,
+            #[cfg(test)]
+            Self::Memory(_) => None,
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let left = self.first_bytes.turn.bytes().saturating_sub(self.read);
+        if left == 0 {
+            self.read = 0;
+            // The next turn comes after all that this one has woken.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
-        let polled = match &mut self.inner {
-            Inner::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Inner::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-            Inner::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-            #[cfg(test)]
-            Inner::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
+        let polled = self.inner.poll_read_at_most(left, cx, buf);
+        let new = buf.filled().get(before..).unwrap_or_default();
+        self.first_bytes.note(new);
+        self.read = if polled.is_pending() {
+            0
+        } else {
+            self.read + new.len()
         };
-        self.first_bytes
-            .note(buf.filled().get(before..).unwrap_or_default());
         if let Poll::Ready(Err(error)) = &polled
             && let Some(tls) = find_tls_error(error)
         {
@@ -224,6 +280,8 @@ impl AsyncWrite for Stream {
         if self.peer_hung_up {
             return Poll::Ready(Ok(()));
         }
+        let this = &mut *self;
+        this.cork.before_flush(this.inner.tcp());
         let polled = match &mut self.inner {
             Inner::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Inner::Tls(stream) => Pin::new(stream).poll_flush(cx),
@@ -253,6 +311,8 @@ impl AsyncWrite for Stream {
         if self.peer_hung_up {
             return Poll::Ready(Ok(all));
         }
+        let this = &mut *self;
+        this.cork.before_write(this.inner.tcp(), bufs);
         let polled = match &mut self.inner {
             Inner::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Inner::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
@@ -270,6 +330,68 @@ impl AsyncWrite for Stream {
             Inner::Unix(stream) => stream.is_write_vectored(),
             #[cfg(test)]
             Inner::Memory(stream) => stream.is_write_vectored(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Wake, Waker};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_turn_ends_with_a_wake_up_for_the_next_one() {
+        let (near, mut far) = tokio::io::duplex(1024);
+        far.write_all(&[1; 250]).await.unwrap();
+        let mut stream = Stream::memory(near);
+        stream.first_bytes.turn.set(100);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut read = || {
+            let mut bytes = [0; 64];
+            let mut buf = ReadBuf::new(&mut bytes);
+            let polled =
+                Pin::new(&mut stream).poll_read(&mut Context::from_waker(&waker), &mut buf);
+            polled.is_ready().then(|| buf.filled().len())
+        };
+        let wakes = || woken.0.swap(0, Ordering::Relaxed);
+        for _ in 0..2 {
+            assert_eq!([read(), read()], [Some(64), Some(36)]);
+            assert_eq!((wakes(), read(), wakes()), (0, None, 1));
+        }
+        assert_eq!(read(), Some(50));
+        // Now the stream itself says when there is more.
+        assert_eq!((read(), wakes()), (None, 0));
+        assert_eq!(stream.first_bytes.received(), 250);
+    }
+
+    #[tokio::test]
+    async fn turns_lose_nothing() {
+        let sent: Vec<u8> = (0..=255).cycle().take(10_000).collect();
+        for turn in [1, 7, 256, 4_096, usize::MAX] {
+            let (near, mut far) = tokio::io::duplex(1_000);
+            let mut stream = Stream::memory(near);
+            stream.first_bytes.turn.set(turn);
+            let mut received = Vec::new();
+            let (read, ()) = tokio::join!(stream.read_to_end(&mut received), async {
+                far.write_all(&sent).await.unwrap();
+                drop(far);
+            });
+            assert_eq!(read.unwrap(), sent.len());
+            assert_eq!(received, sent, "in turns of {turn} bytes");
         }
     }
 }
