@@ -66,6 +66,7 @@ pub(crate) struct Gauges {
 
 impl Gauges {
     pub(crate) fn new(released: Arc<Released>) -> Self {
+        released.channels.fetch_add(1, Ordering::Relaxed);
         Self {
             released,
             streams: Streams::new(1),
@@ -145,6 +146,11 @@ impl Gauges {
         self.streams.is_draining()
     }
 
+    /// Whether the pool has no other channel.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.released.channels.load(Ordering::Relaxed) == 1
+    }
+
     pub(crate) fn in_flight(&self) -> u32 {
         self.streams.taken()
     }
@@ -206,6 +212,12 @@ impl Gauges {
     }
 }
 
+impl Drop for Gauges {
+    fn drop(&mut self) {
+        self.released.channels.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// One HTTP/2 connection, ready or draining.
 pub(crate) struct Channel {
     pub(crate) id: ChannelId,
@@ -227,6 +239,8 @@ pub(crate) struct Channel {
 /// Tells calls that wait for a stream that one was given back; shared by the channels of a pool.
 #[derive(Default)]
 pub(crate) struct Released {
+    /// How many share it.
+    channels: AtomicUsize,
     waiters: Waiters,
     notify: Notify,
 }
@@ -373,5 +387,16 @@ mod tests {
         );
         gauges.give_stream_back();
         drained.await;
+    }
+
+    #[test]
+    fn a_channel_is_alone_when_the_others_of_its_pool_are_gone() {
+        let released: Arc<Released> = Arc::default();
+        let one = Gauges::new(Arc::clone(&released));
+        assert!(one.is_alone());
+        let other = Gauges::new(released);
+        assert!(!one.is_alone());
+        drop(other);
+        assert!(one.is_alone());
     }
 }

@@ -147,7 +147,13 @@ pub(crate) async fn drive(
         let all = first_bytes.received();
         let news = received.replace(all) != Some(all);
         if news {
-            answer_size.set_turn(&first_bytes.turn, gauges.in_flight(), gauges.calls(), all);
+            if gauges.is_alone() {
+                let (in_flight, calls) = (gauges.in_flight(), gauges.calls());
+                answer_size.set_turn(&first_bytes.turn, in_flight, calls, all);
+            } else {
+                // Several channels overlap without it.
+                first_bytes.turn.end();
+            }
             gauges.set_stream_limit(probe.current_max_send_streams());
         }
         if gauges.is_unresponsive()

@@ -2,17 +2,19 @@
 //!
 //! A driver that reads all there is wakes all callers at once, they call again at once, and the peer answers them at once: client
 //! and peer wait for each other by turns. Read in turns, the first callers have called again before the last ones have
-//! their answers, and both sides work at the same time.
+//! their answers, and both sides work at the same time. Only a pool's only channel needs it: several overlap anyway.
 //!
-//! Invariant: a few callers are read to as if there were no turns, and so is one large answer.
+//! Invariant: a few callers get their answers as if there were no turns, and so do those whose answers are not small.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Fewer calls in flight than these have nothing to overlap with.
 const LEAST_CALLS: u32 = 12;
-/// Turns in which the answers to all calls in flight are read. A peer that serves its streams in rotation, as h2 and hyper do,
-/// sends all trailers last: with so many turns the trailers of small answers, with which calls end, are in more than one.
+/// Turns in which the answers to all calls in flight are read.
 const TURNS: u64 = 8;
+/// Bytes, frames and all. A peer that serves its streams in rotation, as h2 and hyper do, sends all trailers last, some ten bytes
+/// each: those of small answers, with which the calls end, are in more than one turn; of larger ones they are all in the last.
+const LARGEST_ANSWER: u64 = 96;
 /// Bytes: what it costs to read in shorter turns is more than what they win.
 const LEAST_BYTES: u64 = 256;
 /// The usual size of an answer is reckoned anew after so many calls, or after so many bytes. Less would be too few calls to tell.
@@ -32,6 +34,11 @@ impl Default for Turn {
 impl Turn {
     pub(super) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// From now on all is read that there is.
+    pub(crate) fn end(&self) {
+        self.set(usize::MAX);
     }
 
     pub(super) fn set(&self, bytes: usize) {
@@ -56,10 +63,10 @@ impl AnswerSize {
             return;
         }
         (self.calls, self.received) = (calls, received);
-        let bytes = if in_flight < LEAST_CALLS {
+        let answer = new_bytes / new_calls.max(1);
+        let bytes = if in_flight < LEAST_CALLS || answer > LARGEST_ANSWER {
             usize::MAX
         } else {
-            let answer = new_bytes / new_calls.max(1);
             let all = answer.saturating_mul(u64::from(in_flight));
             usize::try_from((all / TURNS).max(LEAST_BYTES)).unwrap_or(usize::MAX)
         };
@@ -81,7 +88,7 @@ mod tests {
     #[test]
     fn the_answers_of_many_callers_are_read_in_turns() {
         assert_eq!(turn_of(256, 2_000, 2_000 * 50), 256 * 50 / 8);
-        assert_eq!(turn_of(64, 1_024, 1_024 * 500), 64 * 500 / 8);
+        assert_eq!(turn_of(64, 1_024, 1_024 * 80), 64 * 80 / 8);
     }
 
     #[test]
@@ -94,7 +101,8 @@ mod tests {
     fn a_few_callers_and_large_answers_have_no_turns() {
         assert_eq!(turn_of(8, 2_000, 2_000 * 50), usize::MAX);
         assert_eq!(turn_of(1, 0, 10_000_000), usize::MAX);
-        assert!(turn_of(64, 64, 64 * 1_000_000) > 1_000_000);
+        assert_eq!(turn_of(64, 1_024, 1_024 * 97), usize::MAX);
+        assert_eq!(turn_of(64, 64, 64 * 1_000_000), usize::MAX);
     }
 
     #[test]
