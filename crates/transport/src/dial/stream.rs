@@ -34,7 +34,7 @@ pub(crate) struct FirstBytes {
     born: Instant,
     /// Milliseconds from `born` to the last byte read.
     last_read: AtomicU64,
-    /// Bytes read since then.
+    /// How many bytes have been read.
     received: AtomicU64,
     /// How many are read before callers get to run.
     pub(crate) turn: Turn,
